@@ -1,0 +1,23 @@
+"""Callbacks that measure, average, keep and draw; each is a top-level key of the command line."""
+
+from jde_lightning.callbacks.checkpoint import Checkpoint
+from jde_lightning.callbacks.detection_ap import DetectionAP
+from jde_lightning.callbacks.ema import EMA
+from jde_lightning.callbacks.embedding_silhouette import EmbeddingQuality
+from jde_lightning.callbacks.pictures import Pictures
+from jde_lightning.callbacks.prediction_writer import PredictionWriter
+from jde_lightning.callbacks.retrieval import Retrieval
+from jde_lightning.callbacks.run_summary import RunSummary
+from jde_lightning.callbacks.tracking_hota import TrackingHOTA
+
+__all__ = [
+    "EMA",
+    "Checkpoint",
+    "DetectionAP",
+    "EmbeddingQuality",
+    "Pictures",
+    "PredictionWriter",
+    "Retrieval",
+    "RunSummary",
+    "TrackingHOTA",
+]

@@ -1,0 +1,62 @@
+"""How well the embeddings of different people separate, at validation."""
+
+from __future__ import annotations
+
+import lightning.pytorch as pl
+
+from jde_lightning.callbacks.identity_matching import MatchedEmbeddings, join
+from jde_lightning.callbacks.validation import ValidationCallback, gather_from_ranks
+from jde_lightning.metrics.embeddings import embedding_metrics
+from jde_lightning.structures import ValidationOutput
+
+
+class _EmbeddingCallback(ValidationCallback):
+    """Collects embeddings with their annotated identity and logs some of the embedding metrics.
+
+    Args:
+        every_n_epochs: measure at every n-th epoch; 0 is off.
+        conf: lowest confidence of a detection that is measured.
+        iou: lowest overlap of a detection and the annotation that gives it its identity.
+    """
+
+    names: dict[str, str]
+    """Logged name by the name that :func:`embedding_metrics` uses."""
+
+    def __init__(self, every_n_epochs: int = 1, conf: float = 0.1, iou: float = 0.5) -> None:
+        super().__init__(every_n_epochs)
+        self.conf = conf
+        self.iou = iou
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was collected."""
+        self._matched = MatchedEmbeddings(self.conf, self.iou)
+
+    def collect(self, output: ValidationOutput) -> None:
+        """Add the embeddings of a batch."""
+        self._matched.collect(output)
+
+    def compute(self, trainer: pl.Trainer) -> dict[str, float]:
+        """Compute over all ranks; what is undefined, such as anything without identities, is left out."""
+        embeddings, identities = join(gather_from_ranks(self._matched.arrays()))
+        values = embedding_metrics(embeddings, identities)
+        return {logged: values[name] for name, logged in self.names.items() if name in values}
+
+
+class EmbeddingQuality(_EmbeddingCallback):
+    """Logs ``silhouette`` (cosine), ``silhouette_euclidean`` and the mean distances of equal and different people.
+
+    Args:
+        every_n_epochs: measure at every n-th epoch; 0 is off.
+        conf: lowest confidence of a detection that is measured.
+        iou: lowest overlap of a detection and the annotation that gives it its identity.
+    """
+
+    names = {  # noqa: RUF012  # a constant of the class
+        "silhouette_cosine": "silhouette",
+        "silhouette_euclidean": "silhouette_euclidean",
+        "mean_positive_cosine": "mean_positive_cosine",
+        "mean_negative_cosine": "mean_negative_cosine",
+        "mean_positive_euclidean": "mean_positive_euclidean",
+        "mean_negative_euclidean": "mean_negative_euclidean",
+    }

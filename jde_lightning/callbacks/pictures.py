@@ -1,0 +1,91 @@
+"""Pictures of what the network sees and finds, in the run's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lightning.pytorch as pl
+
+from jde_lightning.files import written_whole
+from jde_lightning.plots.frames import draw_training_batch, draw_validation
+from jde_lightning.structures import ValidationOutput
+
+
+class Pictures(pl.Callback):
+    """Saves a training batch with its identities, and validation detections beside the truth.
+
+    Args:
+        every_n_epochs: draw at every n-th epoch, over the pictures of the last; 0 is off.
+        max_images: images in a picture.
+        min_score: validation detections below are not drawn.
+    """
+
+    def __init__(self, every_n_epochs: int = 1, max_images: int = 6, min_score: float = 0.25) -> None:
+        self.every_n_epochs = every_n_epochs
+        self.max_images = max_images
+        self.min_score = min_score
+
+    def _due(self, trainer: pl.Trainer) -> bool:
+        """Whether this epoch is drawn, and by this process."""
+        if not self.every_n_epochs or trainer.sanity_checking or not trainer.is_global_zero or not trainer.log_dir:
+            return False
+        return trainer.current_epoch % self.every_n_epochs == 0
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Draw the first batch of an epoch; a box is thick where its identity occurs twice."""
+        if batch_idx != 0 or not self._due(trainer):
+            return
+        picture = draw_training_batch(
+            batch["images"].cpu().numpy(),
+            batch["boxes"].cpu().numpy(),
+            batch["identities"].cpu().numpy(),
+            batch["batch_idx"].cpu().numpy(),
+            max_images=self.max_images,
+        )
+        self._save(trainer, "training_batch.jpg", picture)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw the first batch."""
+        if batch_idx == 0 and self._due(trainer):
+            self._draw_detections(trainer, outputs)
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw the first batch."""
+        if batch_idx == 0 and self._due(trainer):
+            self._draw_detections(trainer, outputs)
+
+    def _draw_detections(self, trainer: pl.Trainer, output: ValidationOutput) -> None:
+        """Draw the detections of a batch on the original images."""
+        frames = output.frames[: self.max_images]
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        images = [cv2.imread(str(frame.image_path), flags) for frame in frames]
+        picture = draw_validation(
+            images, output.detections[: self.max_images], frames, min_score=self.min_score, tile=640
+        )
+        self._save(trainer, "validation_detections.jpg", picture)
+
+    @staticmethod
+    def _save(trainer: pl.Trainer, name: str, picture: Any) -> None:
+        """Write a picture whole."""
+        with written_whole(Path(trainer.log_dir) / "pictures" / name) as path:
+            cv2.imwrite(str(path), picture)

@@ -1,0 +1,52 @@
+"""The last lines on the screen: what came out, where it is, what to try next."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+import lightning.pytorch as pl
+
+_SHOWN = ("hota", "hota_motion", "mota", "idf1", "idsw", "map50_95", "map50", "retrieval_map", "rank1", "silhouette")
+
+
+class RunSummary(pl.Callback):
+    """Prints the metrics of the last validation, the run's folder and commands that go on from it.
+
+    Args:
+        enabled: print at all.
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
+        self.enabled = enabled
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print after training."""
+        if not self.enabled or not trainer.is_global_zero or trainer.log_dir is None:
+            return
+        folder = Path(trainer.log_dir)
+        best = getattr(trainer.checkpoint_callback, "best_model_path", "") or "(no checkpoint was kept)"
+        lines = [
+            "",
+            *self._metrics(trainer, "val"),
+            f"run folder      {folder}",
+            f"best weights    {best}",
+            f"pictures        {folder / 'pictures'}",
+            f"curves          tensorboard --logdir {folder.parent}",
+            f"track a video   jde-lightning track VIDEO --weights {best} --video --output tracks",
+            f"measure again   jde-lightning validate --config {folder / 'config.yaml'} --ckpt_path {best}",
+        ]
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+
+    @staticmethod
+    def _metrics(trainer: pl.Trainer, prefix: str) -> list[str]:
+        """One line per group of metrics that were measured."""
+        values = {name: trainer.callback_metrics.get(f"{prefix}/{name}") for name in _SHOWN}
+        shown = [
+            f"{name} {float(value):.0f}" if name == "idsw" else f"{name} {float(value):.3f}"
+            for name, value in values.items()
+            if value is not None and not math.isnan(float(value))
+        ]
+        return [f"last validation {', '.join(shown)}"] if shown else []

@@ -1,0 +1,117 @@
+"""The command line: one door for the console script, ``python -m jde_lightning``, tests and notebooks.
+
+Nothing heavy is imported before a verb is chosen, so that ``jde-lightning --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+from jde_lightning import __version__
+from jde_lightning.errors import InputError
+
+PROGRAM = "jde-lightning"
+
+_LIGHTNING_VERBS = {
+    "fit": "train a network and measure it after every epoch",
+    "validate": "measure a checkpoint on the validation data",
+    "test": "measure a checkpoint on the test data",
+    "predict": "detect and embed in the prediction data, one .npz per sequence",
+}
+# verb -> (module of cli, one line of help); the module has HELP's long form, add_arguments and run
+_OWN_VERBS = {
+    "track": ("track", "track people in a video, a folder of images or a MOT sequence"),
+    "evaluate": ("evaluate", "HOTA, MOTA and IDF1 of result files against ground truth"),
+    "data synthesize": ("synthesize", "render a synthetic crowd in the official MOT17 and CrowdHuman layouts"),
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a verb.
+
+    Args:
+        args: the words after ``jde-lightning``; those of the process if omitted.
+
+    Returns:
+        0 if all went well, 1 if the work failed, 2 if the command was wrong, 130 if it was interrupted.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        return _dispatch(words)
+    except (InputError, OSError) as error:
+        if debug:
+            raise
+        return _fail(words, str(error), 1)
+    except KeyboardInterrupt:
+        return _fail(words, "interrupted", 130)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception as error:
+        if debug:
+            raise
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {error} (at {where.name}, line {where.lineno}; --debug shows the traceback)"
+        return _fail(words, text, 1)
+
+
+def _dispatch(words: list[str]) -> int:
+    """Find the verb and run it."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_overview())
+        return 0 if words else 2
+    if words[0] == "--version":
+        sys.stdout.write(f"{PROGRAM} {__version__}\n")
+        return 0
+    if words[0] in _LIGHTNING_VERBS:
+        from jde_lightning.cli.lightning_verbs import run_verb
+
+        return run_verb(words)
+    for length in (2, 1):
+        verb = " ".join(words[:length])
+        if verb in _OWN_VERBS:
+            return _run_own(verb, words[length:])
+    verbs = ", ".join([*_LIGHTNING_VERBS, *_OWN_VERBS])
+    return _fail(words[:0], f"unknown verb {words[0]!r}; expected one of: {verbs}", 2)
+
+
+def _run_own(verb: str, words: list[str]) -> int:
+    """Parse the words of one of our own verbs and run it."""
+    name, line = _OWN_VERBS[verb]
+    module = import_module(f"jde_lightning.cli.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {verb}", description=line, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(words)))
+
+
+def _overview() -> str:
+    """The text of ``jde-lightning --help``."""
+    verbs = {**_LIGHTNING_VERBS, **{verb: line for verb, (_, line) in _OWN_VERBS.items()}}
+    width = max(map(len, verbs))
+    return "\n".join(
+        [
+            f"usage: {PROGRAM} VERB ...",
+            "",
+            "Train a detector and an appearance embedding together, without identity labels, and track with them.",
+            "",
+            *(f"  {verb:<{width}}  {line}" for verb, line in verbs.items()),
+            "",
+            f"`{PROGRAM} VERB --help` explains a verb; `--debug` shows the traceback of an error.",
+            f"first steps: {PROGRAM} fit --config configs/quickstart.yaml",
+            "",
+        ]
+    )
+
+
+def _fail(words: list[str], message: str, code: int) -> int:
+    """Write one line to stderr and return the exit code."""
+    line = " ".join(message.split())
+    sys.stderr.write(f"{' '.join([PROGRAM, *words[:1]])}: error: {line}\n")
+    return code

@@ -1,0 +1,74 @@
+"""``jde-lightning evaluate``: score result files against ground truth."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+HELP = "score MOTChallenge result files with HOTA, MOTA, IDF1 (equal to TrackEval)"
+
+_EPILOG = """example:
+  jde-lightning evaluate --gt MOT17/train --results runs/track --sequences "*-FRCNN" \\
+      --split val_half --json scores.json
+
+The table shows percentages, the JSON file fractions: {"combined": {...}, "sequences": {SEQ: {...}}}."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb.
+
+    Args:
+        parser: the verb's own parser.
+    """
+    from jde_lightning.metrics.sequences import BENCHMARKS, HALF_CONVENTIONS, SPLITS
+
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--gt",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="SEQ/gt/gt.txt with SEQ/seqinfo.ini, one such SEQ, or flat SEQ.txt files",
+    )
+    parser.add_argument("--results", type=Path, required=True, metavar="DIR", help="SEQ.txt or data/SEQ.txt")
+    parser.add_argument(
+        "--benchmark",
+        choices=BENCHMARKS,
+        default="mot17",
+        help="whose rules for distractors and classes hold; none: every row with mark 1 counts (default: %(default)s)",
+    )
+    parser.add_argument("--split", choices=SPLITS, default="all", help="part of each sequence (default: %(default)s)")
+    parser.add_argument(
+        "--half-convention",
+        choices=HALF_CONVENTIONS,
+        default="centertrack",
+        help="first half of N frames ends at N//2+1 (centertrack, ByteTrack) or N//2 (fairmot, YOLO11-JDE)"
+        " (default: %(default)s)",
+    )
+    parser.add_argument("--sequences", nargs="+", metavar="NAME", help='names or patterns, e.g. "MOT17-*-FRCNN"')
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores to FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print the table, write the JSON file.
+
+    Args:
+        args: the parsed options.
+
+    Returns:
+        The exit code.
+    """
+    from jde_lightning.files import written_whole
+    from jde_lightning.metrics.folders import evaluate_folder
+    from jde_lightning.metrics.tracking_table import tracking_table
+
+    scores = evaluate_folder(
+        args.gt, args.results, args.benchmark, args.split, args.half_convention, args.sequences, progress=True
+    )
+    print(tracking_table(scores))
+    if args.json:
+        with written_whole(args.json) as temporary:
+            temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    return 0

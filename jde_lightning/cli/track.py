@@ -1,0 +1,98 @@
+"""``jde-lightning track``: a video, a camera, images or MOTChallenge sequences in, tracks out."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+HELP = "track people in a video, a camera, a folder of images or MOTChallenge sequences"
+
+_EPILOG = """\
+examples:
+  jde-lightning track street.mp4 --weights last.ckpt --output results --video
+  jde-lightning track MOT17/train --weights last.ckpt --split val_half --output results
+  jde-lightning track 0 --weights last.ckpt --output results --video     (camera; Ctrl-C ends it)
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb to its parser."""
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help="video file, folder of images, MOT sequence(s), camera number or address")
+    add("--weights", required=True, type=Path, metavar="FILE", help="checkpoint of fit; or YOLO11 weights with --scale")
+    add("--output", required=True, type=Path, metavar="DIR", help="folder for NAME.txt and NAME.mp4")
+    add("--video", action="store_true", help="write an annotated video too")
+    add("--pictures", action="store_true", help="write annotated frames too, as DIR/NAME/000001.jpg")
+    group = parser.add_argument_group("tracking")
+    add = group.add_argument
+    add("--tracker", default="yolo11_jde", metavar="NAME", help="yolo11_jde (default), fairmot, or a YAML file")
+    add("--no-appearance", action="store_true", help="track by motion only")
+    add("--split", choices=("all", "train_half", "val_half"), default="all", help="half of each MOT sequence")
+    add("--half-convention", choices=("centertrack", "fairmot"), default="centertrack", help="where the halves part")
+    group = parser.add_argument_group("detection")
+    add = group.add_argument
+    add("--imgsz", type=int, metavar="N", help="longest side of the network's input (default: as trained)")
+    add("--conf", type=float, default=0.1, metavar="F", help="smallest confidence (default: 0.1)")
+    add("--iou", type=float, default=0.7, metavar="F", help="overlap limit of the suppression (default: 0.7)")
+    add("--max-det", type=int, default=300, metavar="N", help="most detections per image (default: 300)")
+    add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
+    group = parser.add_argument_group("speed")
+    add = group.add_argument
+    add("--batch-size", type=int, default=8, metavar="N", help="frames detected at once (default: 8)")
+    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
+    add("--precision", choices=("fp32", "bf16"), default="fp32", help="arithmetic of the network (default: fp32)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Track, and say on stdout what was written.
+
+    Args:
+        args: the parsed arguments of :func:`add_arguments`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        InputError: if source, weights, tracker or a value cannot be used.
+    """
+    from jde_lightning.errors import InputError
+    from jde_lightning.inference.sources import open_sources
+    from jde_lightning.inference.tracker_config import load_tracker_factory
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    if args.batch_size < 1:
+        msg = f"--batch-size must be at least 1, got {args.batch_size}"
+        raise InputError(msg)
+    sources = open_sources(args.source, args.split, args.half_convention)
+    # The tracker's file is checked before the network is loaded, which takes longer.
+    load_tracker_factory(args.tracker)
+
+    from jde_lightning.inference.predictor import Predictor
+    from jde_lightning.inference.tracking_run import track_sources
+
+    predictor = Predictor.from_checkpoint(
+        args.weights,
+        image_size=args.imgsz,
+        conf=args.conf,
+        iou=args.iou,
+        max_det=args.max_det,
+        device=args.device,
+        precision=args.precision,
+        scale=args.scale,
+    )
+    factory = load_tracker_factory(args.tracker, appearance=predictor.appearance and not args.no_appearance)
+    for summary in track_sources(sources, predictor, factory, args.output, args.batch_size, args.video, args.pictures):
+        stages = ", ".join(f"{stage} {value:.1f}" for stage, value in summary.milliseconds().items())
+        sys.stdout.write(
+            f"{summary.name}: {summary.frames} frames, {summary.identities} identities, {summary.boxes} boxes, "
+            f"{summary.frames_per_second:.1f} frames/s (ms per frame: {stages})\n"
+        )
+        for path in (summary.result, summary.video, summary.pictures):
+            if path is not None:
+                sys.stdout.write(f"  {path}\n")
+        sys.stdout.flush()
+    return 0

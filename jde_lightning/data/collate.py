@@ -1,0 +1,55 @@
+"""Samples in, one :class:`~jde_lightning.structures.Batch` out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from jde_lightning.data.samples import FrameSample, TrainingSample
+from jde_lightning.structures import Batch
+
+
+def collate_training(samples: Sequence[TrainingSample]) -> Batch:
+    """Put training samples of one size into a batch.
+
+    Args:
+        samples: ``B`` samples.
+
+    Returns:
+        A batch without ``frames`` and ``letterboxes``; ``batch_idx`` never decreases.
+    """
+    return _tensors(samples)
+
+
+def collate_validation(samples: Sequence[FrameSample]) -> Batch:
+    """Put frames of one letterboxed size into a batch.
+
+    Args:
+        samples: ``B`` samples.
+
+    Returns:
+        A batch with ``frames`` and ``letterboxes``; ``identities`` are the annotated ones.
+    """
+    batch = _tensors(samples)
+    batch["frames"] = [sample.frame for sample in samples]
+    batch["letterboxes"] = [sample.letterbox for sample in samples]
+    return batch
+
+
+def _tensors(samples: Sequence[TrainingSample] | Sequence[FrameSample]) -> Batch:
+    return {
+        "images": torch.from_numpy(np.stack([sample.image for sample in samples])),
+        "boxes": torch.from_numpy(np.concatenate([sample.boxes for sample in samples])),
+        "labels": torch.from_numpy(np.concatenate([sample.labels for sample in samples])),
+        "identities": torch.from_numpy(np.concatenate([sample.identities for sample in samples])),
+        "batch_idx": _image_of_each([len(sample.boxes) for sample in samples]),
+        "ignore_boxes": torch.from_numpy(np.concatenate([sample.ignore_boxes for sample in samples])),
+        "ignore_batch_idx": _image_of_each([len(sample.ignore_boxes) for sample in samples]),
+    }
+
+
+def _image_of_each(counts: list[int]) -> torch.Tensor:
+    """``(sum(counts),)`` int64 image number of each box."""
+    return torch.from_numpy(np.repeat(np.arange(len(counts)), counts))

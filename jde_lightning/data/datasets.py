@@ -1,0 +1,241 @@
+"""Torch datasets: mosaics for training, letterboxed frames for validation and prediction.
+
+Both are pure: what comes out depends on the request alone, never on the worker, on what was asked before, or on global
+random state.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from torch.utils.data import Dataset
+
+from jde_lightning.boxes import area, clip
+from jde_lightning.data import augment, mosaic
+from jde_lightning.data.augment import AugmentationConfig
+from jde_lightning.data.images import (
+    PADDING,
+    ImageArray,
+    TileCache,
+    decode,
+    letterbox,
+    resize_long_side,
+    tile_size,
+    to_rgb_planes,
+)
+from jde_lightning.data.index import FrameIndex
+from jde_lightning.data.samples import FrameSample, MosaicRequest, TrainingSample
+from jde_lightning.errors import InputError
+from jde_lightning.structures import BoolArray, FloatArray, IntArray, Role
+
+_LEARNED, _IGNORED, _UNUSED = 0, 1, 2
+
+
+def one_thread_per_worker(worker_id: int) -> None:
+    """Keep OpenCV to one thread in a worker process; for ``worker_init_fn`` of a data loader."""
+    del worker_id
+    cv2.setNumThreads(0)
+
+
+class MosaicDataset(Dataset[TrainingSample]):
+    """Training samples: four images in a mosaic, warped, recoloured, flipped.
+
+    Boxes are first clipped to their own image: inside a mosaic the image ends where its neighbour begins, and a box
+    must not reach into the neighbour. Ignored regions (role IGNORE, and positives that are not visible enough) go
+    through the same warp. The geometry equals Ultralytics' for the same draws. What the warp cannot show is not
+    decoded.
+
+    Args:
+        index: the training frames.
+        identities: ``(N,)`` int64 training identities aligned with ``index.boxes``.
+        image_size: side of the square samples in pixels.
+        augmentation: how strongly images are changed.
+        cache_images: how many decoded tiles each worker keeps; a tile recurs in a batch or soon after, and decoding is
+            the largest cost. One tile of 640 x 360 pixels takes 0.7 MB.
+        reduced_decode: let the JPEG decoder deliver 1/2, 1/4 or 1/8 of the size where that is still large enough.
+    """
+
+    def __init__(
+        self,
+        index: FrameIndex,
+        identities: IntArray,
+        image_size: int,
+        augmentation: AugmentationConfig | None = None,
+        cache_images: int = 64,
+        reduced_decode: bool = True,
+    ) -> None:
+        if len(identities) != len(index.boxes):
+            msg = f"identities must align with the index's boxes, got {len(identities)} for {len(index.boxes)}"
+            raise ValueError(msg)
+        self.index = index
+        self.identities = identities
+        self.image_size = image_size
+        self.augmentation = augmentation or AugmentationConfig()
+        self.reduced_decode = reduced_decode
+        self._cache = TileCache(cache_images)
+        self._canvas = np.empty((0, 0, 3), np.uint8)
+        ignored = (index.roles == Role.IGNORE) | (index.roles == Role.POSITIVE)
+        kinds = np.select([index.learnable, ignored], [_LEARNED, _IGNORED], _UNUSED)
+        self._kinds = kinds.astype(np.int8)
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.index)
+
+    def __getitem__(self, request: MosaicRequest | list[MosaicRequest]) -> TrainingSample | list[TrainingSample]:
+        """Build the sample of a request, or the samples of a batch of them.
+
+        Raises:
+            TypeError: if asked by number: a sample needs the draws of a
+                :class:`~jde_lightning.data.samplers.MosaicBatchSampler`.
+            InputError: if an image cannot be decoded.
+        """
+        if isinstance(request, list):
+            return [self._sample(one) for one in request]
+        if not isinstance(request, MosaicRequest):
+            msg = (
+                f"expected a MosaicRequest from MosaicBatchSampler, got {type(request).__name__}; Lightning's "
+                "overfit_batches replaces the sampler, use limit_train_batches instead"
+            )
+            raise TypeError(msg)
+        return self._sample(request)
+
+    def _sample(self, request: MosaicRequest) -> TrainingSample:
+        rng = np.random.default_rng(request.seed)
+        size, config = self.image_size, self.augmentation
+        frames = np.array(request.frames if rng.random() < config.mosaic else request.frames[:1], dtype=np.int64)
+        sizes = [tile_size(width, height, size) for width, height in self.index.sizes[frames].tolist()]
+        if len(frames) > 1:
+            placements = mosaic.place_tiles(mosaic.draw_center(size, rng), sizes, size)
+            canvas = mosaic.Region(0, 0, 2 * size, 2 * size)
+        else:
+            canvas = mosaic.Region(0, 0, *sizes[0])
+            placements = [mosaic.Placement(canvas, 0, 0)]
+        draw = augment.draw_perspective(config, rng)
+        matrix = augment.perspective_matrix(draw, (canvas.x2, canvas.y2), size)
+        gains = augment.draw_hsv(config, rng)
+        flip = rng.random() < config.fliplr
+
+        image = augment.change_hsv(self._warped(frames, placements, canvas, matrix), gains)
+        boxes, rows = self._placed_boxes(frames, sizes, placements, canvas)
+        warped = clip(augment.warp_boxes(boxes, matrix), size, size)
+        if flip:
+            image, warped = cv2.flip(image, 1), augment.flip_boxes(warped, size)
+        kept, ignored = self._masks(boxes * np.float32(draw.scale), warped, rows)
+        return TrainingSample(
+            image=to_rgb_planes(image),
+            boxes=warped[kept],
+            labels=self.index.labels[rows[kept]],
+            identities=self.identities[rows[kept]],
+            ignore_boxes=warped[ignored],
+        )
+
+    def _masks(self, before: FloatArray, after: FloatArray, rows: IntArray) -> tuple[BoolArray, BoolArray]:
+        """Masks of the boxes to learn and of the regions to ignore; any visible rest of a region counts."""
+        kinds = self._kinds[rows]
+        return (kinds == _LEARNED) & augment.keep_after_warp(before, after), (kinds == _IGNORED) & (area(after) > 0)
+
+    def _placed_boxes(
+        self, frames: IntArray, sizes: list[tuple[int, int]], placements: list[mosaic.Placement], canvas: mosaic.Region
+    ) -> tuple[FloatArray, IntArray]:
+        """Boxes of all tiles on the canvas, ``(M, 4)`` float32, and their rows in the index, ``(M,)`` int64."""
+        starts, ends = self.index.offsets[frames].tolist(), self.index.offsets[frames + 1].tolist()
+        rows = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)])
+        tile = np.repeat(np.arange(len(frames)), [end - start for start, end in zip(starts, ends, strict=True)])
+        tile_sizes = np.array(sizes, dtype=np.float32)
+        gains = (tile_sizes / self.index.sizes[frames]).astype(np.float32)
+        corners = np.array([(place.left, place.top) for place in placements], dtype=np.float32)
+        points = self.index.boxes[rows].reshape(-1, 2, 2) * gains[tile, None]
+        points = np.clip(points, 0, tile_sizes[tile, None]) + corners[tile, None]
+        boxes = clip(points.reshape(-1, 4), canvas.x2, canvas.y2)
+        used = (area(boxes) > 0) & (self._kinds[rows] != _UNUSED)
+        return boxes[used], rows[used]
+
+    def _warped(
+        self,
+        frames: IntArray,
+        placements: list[mosaic.Placement],
+        canvas: mosaic.Region,
+        matrix: FloatArray,
+    ) -> ImageArray:
+        visible = mosaic.visible_region(matrix, self.image_size, canvas)
+        if visible is None:
+            return np.full((self.image_size, self.image_size, 3), PADDING, np.uint8)
+        tiles = [
+            self._tile(frame) if place.region.intersect(visible) is not None else None
+            for frame, place in zip(frames.tolist(), placements, strict=True)
+        ]
+        if self._canvas.shape[:2] != (canvas.y2, canvas.x2):  # kept from sample to sample: allocating it takes longer
+            self._canvas = np.empty((canvas.y2, canvas.x2, 3), np.uint8)
+        mosaic.paint(self._canvas, tiles, placements, visible)
+        return augment.warp_image(self._canvas, matrix, self.image_size)
+
+    def _tile(self, frame: int) -> ImageArray:
+        return self._cache.get(frame, lambda: self._load(frame))
+
+    def _load(self, frame: int) -> ImageArray:
+        width, height = self.index.sizes[frame].tolist()
+        path = self.index.path(frame)
+        image = decode(path, self.image_size if self.reduced_decode else None, (width, height))
+        tile = resize_long_side(image, self.image_size)
+        if tile.shape[1::-1] != tile_size(width, height, self.image_size):
+            found = f"{image.shape[1]}x{image.shape[0]}"
+            msg = f"{path}: {found} pixels where the annotations say {width}x{height}; another copy of the dataset?"
+            raise InputError(msg)
+        return tile
+
+
+class FrameDataset(Dataset[FrameSample]):
+    """Whole images for validation and prediction, letterboxed, with their annotations.
+
+    Images are decoded at full size, so that validation sees what a deployed tracker sees.
+
+    Args:
+        index: the frames.
+        image_size: long side of the network's input in pixels, a multiple of ``stride``.
+        stride: the sides of the input are multiples of it.
+        square: pad to a square instead of the smallest rectangle.
+    """
+
+    def __init__(self, index: FrameIndex, image_size: int, stride: int = 32, square: bool = False) -> None:
+        self.index = index
+        self.image_size = image_size
+        self.stride = stride
+        self.square = square
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.index)
+
+    def __getitem__(self, position: int | list[int]) -> FrameSample | list[FrameSample]:
+        """Return the frame at a position of the index, or the frames of a batch of positions.
+
+        Raises:
+            InputError: if an image cannot be decoded or has another size than its annotations say.
+        """
+        if isinstance(position, list):
+            return [self._sample(one) for one in position]
+        return self._sample(position)
+
+    def _sample(self, position: int) -> FrameSample:
+        frame = self.index.frame(position)
+        image = decode(frame.image_path)
+        if image.shape[:2] != (frame.height, frame.width):
+            msg = (
+                f"{frame.image_path}: {image.shape[1]}x{image.shape[0]} pixels where the annotations say "
+                f"{frame.width}x{frame.height}; another copy of the dataset?"
+            )
+            raise InputError(msg)
+        padded, fit = letterbox(image, self.image_size, self.stride, self.square)
+        learned, ignored = frame.positive, frame.ignore
+        inside = fit.to_network(clip(frame.boxes, frame.width, frame.height))
+        learned = learned & (area(inside) > 0)
+        return FrameSample(
+            image=to_rgb_planes(padded),
+            boxes=inside[learned],
+            labels=frame.labels[learned],
+            identities=frame.identities[learned],
+            ignore_boxes=inside[ignored & (area(inside) > 0)],
+            frame=frame,
+            letterbox=fit,
+        )

@@ -1,0 +1,226 @@
+"""JDEDataModule: official downloads in, batches out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+from torch.utils.data import DataLoader
+
+from jde_lightning.data.augment import AugmentationConfig
+from jde_lightning.data.collate import collate_training, collate_validation
+from jde_lightning.data.datasets import FrameDataset, MosaicDataset, one_thread_per_worker
+from jde_lightning.data.identities import IdentityTable, assign_training_identities
+from jde_lightning.data.index import FrameIndex
+from jde_lightning.data.readers.base import Reader
+from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
+from jde_lightning.data.synthetic import SyntheticCrowd
+from jde_lightning.errors import InputError
+from jde_lightning.structures import Batch
+
+_LOG = logging.getLogger(__name__)
+
+
+class JDEDataModule(pl.LightningDataModule):
+    """Reads datasets as they were downloaded and delivers mosaics for training and whole sequences for validation.
+
+    Args:
+        root: folder below which the readers look; the one value that depends on the machine.
+        train: readers of the training data.
+        val: readers of the validation data.
+        test: readers of the test data; those of ``val`` if omitted.
+        predict: readers of the data to detect in; those of ``val`` if omitted.
+        class_names: names of the classes in the order of the class index; one class "person" if omitted.
+        image_size: long side of the network's input in pixels, a multiple of 32.
+        batch_size: mosaics in a batch, per process.
+        val_batch_size: frames in a validation batch, per process; ``batch_size`` if omitted.
+        num_workers: processes that load data, per process that trains; 0 loads in the training process.
+        augmentation: what is done to the mosaics; the paper's values if omitted.
+        mosaic_mode: how mosaics get to show the same box twice, which gives the Re-ID loss its positives.
+            ``buffer`` is the paper's: three of the four tiles come from the images used last. ``paired`` shows every
+            image ``views`` times in a batch.
+        buffer_size: length of the buffer in images, eight batches if omitted (Ultralytics' rule).
+        views: how many times ``paired`` shows an image in a batch.
+        epoch_repeats: how many times an epoch goes through the training images; more than 1 makes epochs of small
+            datasets long enough that validation does not dominate.
+        cache_images: decoded images that each worker keeps.
+        synthetic: a synthetic crowd to render below ``root`` first, if it is not there yet.
+        seed: seed of sampling and augmentation; results depend on it, the epoch and the index only.
+    """
+
+    def __init__(
+        self,
+        root: str = ".",
+        train: list[Reader] | None = None,
+        val: list[Reader] | None = None,
+        test: list[Reader] | None = None,
+        predict: list[Reader] | None = None,
+        class_names: list[str] | None = None,
+        image_size: int = 640,
+        batch_size: int = 8,
+        val_batch_size: int | None = None,
+        num_workers: int = 4,
+        augmentation: AugmentationConfig | None = None,
+        mosaic_mode: Literal["buffer", "paired"] = "buffer",
+        buffer_size: int | None = None,
+        views: int = 2,
+        epoch_repeats: int = 1,
+        cache_images: int = 64,
+        synthetic: SyntheticCrowd | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("views", views, 1),
+            ("epoch_repeats", epoch_repeats, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value < least:
+                msg = f"data.{name} must be at least {least}, got {value}"
+                raise InputError(msg)
+        if image_size % 32 or image_size <= 0:
+            msg = f"data.image_size must be a positive multiple of 32, got {image_size}"
+            raise InputError(msg)
+        self.root = Path(root).expanduser()
+        self.readers = {"train": train or [], "val": val or [], "test": test or val or [], "predict": predict or val or []}
+        self.class_names = list(class_names) if class_names else ["person"]
+        self.image_size = image_size
+        self.batch_size = batch_size
+        self.val_batch_size = val_batch_size or batch_size
+        self.num_workers = num_workers
+        self.augmentation = augmentation or AugmentationConfig()
+        self.mosaic_mode: Literal["buffer", "paired"] = mosaic_mode
+        self.buffer_size = buffer_size or 8 * batch_size
+        self.views = views
+        self.epoch_repeats = epoch_repeats
+        self.cache_images = cache_images
+        self.synthetic = synthetic
+        self.seed = seed
+        self.indices: dict[str, FrameIndex] = {}
+        self.identity_table: IdentityTable | None = None
+        self._train_dataset: MosaicDataset | None = None
+
+    def prepare_data(self) -> None:
+        """Render the synthetic crowd, if one is configured and not there yet; called on one process."""
+        if self.synthetic is not None and not self.synthetic.is_written(self.root):
+            self.synthetic.write(self.root)
+
+    def setup(self, stage: str) -> None:
+        """Read the annotations that the stage needs.
+
+        Args:
+            stage: ``fit``, ``validate``, ``test`` or ``predict``.
+
+        Raises:
+            InputError: if nothing is configured for the stage, or a dataset cannot be read.
+        """
+        needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}[stage]
+        for split in needed:
+            if split not in self.indices:
+                self.indices[split] = self._read(split)
+        if stage == "fit" and self._train_dataset is None:
+            index = self.indices["train"]
+            identities, self.identity_table = assign_training_identities(index)
+            self._train_dataset = MosaicDataset(
+                index,
+                identities,
+                image_size=self.image_size,
+                augmentation=self.augmentation,
+                cache_images=self.cache_images,
+            )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of mosaics; the sampler carries all random choices, so workers change nothing."""
+        if self._train_dataset is None:
+            self.setup("fit")
+        sampler = MosaicBatchSampler(
+            num_frames=len(self.indices["train"]),
+            batch_size=self.batch_size,
+            mode=self.mosaic_mode,
+            buffer_size=self.buffer_size,
+            views=self.views,
+            repeats=self.epoch_repeats,
+            seed=self.seed,
+            rank=self._rank,
+            world_size=self._world_size,
+        )
+        return DataLoader(
+            self._train_dataset,
+            sampler=sampler,
+            batch_size=None,  # the sampler yields whole batches
+            collate_fn=collate_training,
+            num_workers=self.num_workers,
+            worker_init_fn=one_thread_per_worker,
+            pin_memory=self._on_gpu,
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Whole sequences, frames in order."""
+        return self._frames_loader("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Whole sequences, frames in order."""
+        return self._frames_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Whole sequences, frames in order."""
+        return self._frames_loader("predict")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the data: classes, size, and who the identities are."""
+        table = self.identity_table
+        return {
+            "class_names": self.class_names,
+            "image_size": self.image_size,
+            "identities": None if table is None else table.as_dict(),
+        }
+
+    def _frames_loader(self, split: str) -> DataLoader[Batch]:
+        """Loader over the frames of a split, in the order of their sequences."""
+        index = self.indices[split]
+        sampler = SequenceBatchSampler(
+            index,
+            self.val_batch_size,
+            rank=self._rank,
+            world_size=self._world_size,
+            image_size=self.image_size,
+        )
+        return DataLoader(
+            FrameDataset(index, image_size=self.image_size),
+            sampler=sampler,
+            batch_size=None,
+            collate_fn=collate_validation,
+            num_workers=self.num_workers,
+            worker_init_fn=one_thread_per_worker,
+            pin_memory=self._on_gpu,
+        )
+
+    def _read(self, split: str) -> FrameIndex:
+        """Run the readers of a split."""
+        readers = self.readers[split]
+        if not readers:
+            msg = f"data.{split} names no reader; give a list such as [{{class_path: MOTChallenge}}]"
+            raise InputError(msg)
+        index = FrameIndex.from_readers(readers, self.root)
+        worst = int(index.labels[index.roles == 0].max(initial=0))
+        if worst >= len(self.class_names):
+            msg = f"data.{split} has class index {worst}, but data.class_names has {len(self.class_names)} names"
+            raise InputError(msg)
+        _LOG.info("%s: %s", split, index.summary())
+        return index
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer is not None else 0
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer is not None else 1
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"

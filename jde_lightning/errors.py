@@ -1,0 +1,11 @@
+"""The one exception that means "the input is wrong", not "the program is wrong"."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """A file, key or value that the user gave cannot be used.
+
+    The command line prints the message as one line without a traceback, so it must say what was found, where (file,
+    line, key), what is expected, and the fix.
+    """

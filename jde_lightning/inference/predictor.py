@@ -1,0 +1,165 @@
+"""A trained network, ready for images as cameras and files give them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from jde_lightning.data.images import letterbox
+from jde_lightning.errors import InputError
+from jde_lightning.inference.loading import load_network
+from jde_lightning.models.architecture import Scale
+from jde_lightning.models.network import YOLO11JDE
+from jde_lightning.structures import Detections, Letterbox
+
+_DEFAULT_IMAGE_SIZE = 640
+
+
+class Predictor:
+    """Detects and embeds in BGR images of any size; prepares them exactly as validation does.
+
+    Args:
+        network: with trained weights; moved to the device.
+        image_size: longest side of the network's input in pixels, a multiple of 32.
+        conf: smallest confidence of a detection, in 0..1.
+        iou: overlap above which non-maximum suppression drops the weaker box.
+        max_det: most detections per image.
+        device: ``auto`` takes the first GPU if there is one; otherwise as torch names devices.
+        precision: ``bf16`` runs the network under autocast; boxes and scores are float32 either way.
+        class_names: names of the classes; those of the network if omitted.
+        appearance: whether the embeddings are trained; if not, detections come without them.
+
+    Raises:
+        InputError: if a value is out of its range, or the device is not there.
+    """
+
+    def __init__(
+        self,
+        network: YOLO11JDE,
+        image_size: int = _DEFAULT_IMAGE_SIZE,
+        conf: float = 0.1,
+        iou: float = 0.7,
+        max_det: int = 300,
+        device: str = "auto",
+        precision: Literal["fp32", "bf16"] = "fp32",
+        class_names: Sequence[str] | None = None,
+        appearance: bool = True,
+    ) -> None:
+        _check(image_size, conf, iou, max_det)
+        self.device = _device(device)
+        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.image_size = image_size
+        self.conf, self.iou, self.max_det = conf, iou, max_det
+        self.precision: Literal["fp32", "bf16"] = precision
+        self.class_names = list(network.class_names if class_names is None else class_names)
+        self.appearance = appearance
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        image_size: int | None = None,
+        conf: float = 0.1,
+        iou: float = 0.7,
+        max_det: int = 300,
+        device: str = "auto",
+        precision: Literal["fp32", "bf16"] = "fp32",
+        scale: Scale | None = None,
+    ) -> Predictor:
+        """Build the predictor from a checkpoint alone.
+
+        Args:
+            path: a checkpoint of this package; or, with ``scale``, YOLO11 weights of ultralytics or of the authors.
+            image_size: as for the class; the size that the checkpoint was trained with if omitted.
+            conf: as for the class.
+            iou: as for the class.
+            max_det: as for the class.
+            device: as for the class.
+            precision: as for the class.
+            scale: size of the network, which only weights of others leave open.
+
+        Returns:
+            The predictor. Where the weights have no trained embedding, its ``appearance`` is ``False``.
+
+        Raises:
+            InputError: if the file is missing or holds something else.
+        """
+        loaded = load_network(Path(path), scale)
+        size = image_size or loaded.image_size or _DEFAULT_IMAGE_SIZE
+        return cls(
+            loaded.network,
+            size,
+            conf,
+            iou,
+            max_det,
+            device,
+            precision,
+            loaded.class_names,
+            appearance=loaded.appearance,
+        )
+
+    def detect(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
+        """Find objects in images, all of one batch in one pass where their shapes allow.
+
+        Args:
+            images: ``(H, W, 3)`` uint8 BGR each, of any sizes.
+
+        Returns:
+            Per image its detections, most confident first, xyxy in original pixels, unclipped.
+        """
+        fitted = [letterbox(image, self.image_size) for image in images]
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, (image, _) in enumerate(fitted):
+            by_shape.setdefault(image.shape, []).append(index)
+        found: dict[int, Detections] = {}
+        for indices in by_shape.values():
+            raw = self._run(np.stack([fitted[i][0] for i in indices]))
+            found.update(zip(indices, raw, strict=True))
+        return [self._to_image(found[i], box) for i, (_, box) in enumerate(fitted)]
+
+    def _run(self, batch: npt.NDArray[np.uint8]) -> list[Detections]:
+        """Run the network on ``(B, H, W, 3)`` uint8 BGR of the network's size."""
+        tensor = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).flip(1)
+        tensor = tensor.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
+        reduced = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        with reduced:
+            return self.network.detect(tensor, conf=self.conf, iou=self.iou, max_det=self.max_det)
+
+    def _to_image(self, found: Detections, box: Letterbox) -> Detections:
+        """Move detections to the original pixels, and drop embeddings that nobody trained."""
+        embeddings = found.embeddings if self.appearance else None
+        return Detections(box.to_image(found.boxes), found.scores, found.labels, embeddings)
+
+
+def _check(image_size: int, conf: float, iou: float, max_det: int) -> None:
+    """Refuse values that would fail deep inside the network, or silently find nothing."""
+    if image_size <= 0 or image_size % 32:
+        below = max(32, image_size // 32 * 32)
+        msg = f"image_size must be a positive multiple of 32, got {image_size}; take {below} or {below + 32}"
+        raise InputError(msg)
+    for name, value in (("conf", conf), ("iou", iou)):
+        if not 0 <= value <= 1:
+            msg = f"{name} must be in 0..1, got {value}"
+            raise InputError(msg)
+    if max_det < 1:
+        msg = f"max_det must be at least 1, got {max_det}"
+        raise InputError(msg)
+
+
+def _device(name: str) -> torch.device:
+    """The device of that name, or an error if this machine has none such."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        msg = f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); expected auto, cpu, cuda or cuda:0"
+        raise InputError(msg) from error
+    return device

@@ -1,0 +1,118 @@
+"""Trackers by name or by YAML file, made anew for every sequence."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+import jde_lightning.tracking
+from jde_lightning.errors import InputError
+from jde_lightning.structures import Detections, Tracks
+
+_PACKAGE = "jde_lightning.tracking"
+_SHORT_NAMES = {"yolo11_jde": "YOLO11JDETracker", "fairmot": "FairMOTTracker"}
+
+
+class TrackerLike(Protocol):
+    """What tracks: fed with the detections of one frame after the other."""
+
+    def update(self, detections: Detections, image: npt.NDArray[np.uint8] | None = None) -> Tracks:
+        """Take in the next frame."""
+
+
+TrackerFactory = Callable[[float], TrackerLike]
+"""Makes a fresh tracker for a sequence of so many frames per second."""
+
+
+def load_tracker_factory(name_or_path: str | Path, appearance: bool = True) -> TrackerFactory:
+    """Read which tracker is wanted, and check its parameters before anything runs.
+
+    Args:
+        name_or_path: ``yolo11_jde``, ``fairmot``, or a YAML file ``{class_path: ..., init_args: {...}}``. A
+            ``frame_rate`` in the file wins over that of the sequence.
+        appearance: ``False`` makes the tracker ignore embeddings, whatever the file says.
+
+    Returns:
+        A function from the frames per second of a sequence to a fresh tracker.
+
+    Raises:
+        InputError: if name, file, class, key or value are not what they should be.
+    """
+    text = str(name_or_path)
+    if text in _SHORT_NAMES:
+        where, tracker, arguments = f"tracker {text}", _tracker_classes()[_SHORT_NAMES[text]], {}
+    else:
+        where, (tracker, arguments) = text, _read_yaml(Path(text).expanduser())
+    known = list(inspect.signature(tracker).parameters)
+    unknown = [key for key in arguments if key not in known]
+    if unknown:
+        msg = f"{where}: init_args has unknown key {unknown[0]!r}; {tracker.__name__} knows {', '.join(known)}"
+        raise InputError(msg)
+    if not appearance:
+        arguments = {**arguments, "appearance": False}
+
+    def factory(frame_rate: float) -> TrackerLike:
+        return _instantiate(tracker, {"frame_rate": float(frame_rate), **arguments}, where)
+
+    factory(30.0)
+    return factory
+
+
+def _tracker_classes() -> dict[str, type[Any]]:
+    """The public classes of the tracking package that can be updated with a frame."""
+    names = jde_lightning.tracking.__all__
+    classes = {name: getattr(jde_lightning.tracking, name) for name in names}
+    return {
+        name: value
+        for name, value in classes.items()
+        if inspect.isclass(value) and hasattr(value, "update") and not inspect.isabstract(value)
+    }
+
+
+def _read_yaml(path: Path) -> tuple[type[Any], dict[str, Any]]:
+    """Read class and arguments from a YAML file."""
+    known = ", ".join(_SHORT_NAMES)
+    if not path.is_file():
+        msg = f"--tracker {path}: neither a known tracker ({known}) nor a YAML file"
+        raise InputError(msg)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"{path}: not a YAML file: {' '.join(str(error).split())}"
+        raise InputError(msg) from error
+    if not isinstance(content, dict) or "class_path" not in content or set(content) - {"class_path", "init_args"}:
+        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        msg = f"{path}: expected the keys class_path and init_args, found {found or 'nothing'}"
+        raise InputError(msg)
+    class_path, arguments = str(content["class_path"]), content.get("init_args") or {}
+    if not isinstance(arguments, dict):
+        msg = f"{path}: init_args must be a mapping of names to values, found {type(arguments).__name__}"
+        raise InputError(msg)
+    module, _, name = class_path.rpartition(".")
+    classes = _tracker_classes()
+    # Only trackers of this package: a configuration file must not decide what code runs.
+    if name not in classes or module not in ("", _PACKAGE, classes[name].__module__):
+        expected = ", ".join(f"{_PACKAGE}.{name}" for name in classes)
+        msg = f"{path}: class_path {class_path!r} is no tracker; expected one of {expected}"
+        raise InputError(msg)
+    return classes[name], arguments
+
+
+def _instantiate(tracker: type[Any], arguments: dict[str, Any], where: str) -> TrackerLike:
+    """Check the arguments against the types of the constructor, as ``fit`` does, and make the tracker."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(tracker, "init_args")
+    try:
+        values = parser.parse_object({"init_args": arguments}).init_args.as_dict()
+        made: TrackerLike = tracker(**values)
+    except (ArgumentError, ValueError, TypeError) as error:
+        msg = f"{where}: {' '.join(str(error).split())}"
+        raise InputError(msg) from error
+    return made

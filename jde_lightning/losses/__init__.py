@@ -1,0 +1,7 @@
+"""The losses: detection, identities, and both together."""
+
+from jde_lightning.losses.detection import DetectionLoss
+from jde_lightning.losses.joint import JDELoss
+from jde_lightning.losses.reid import ReIDLoss
+
+__all__ = ["DetectionLoss", "JDELoss", "ReIDLoss"]

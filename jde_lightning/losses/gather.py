@@ -1,0 +1,59 @@
+"""Bring together rows of all ranks, in uneven numbers, with gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+class _ScaleGradient(torch.autograd.Function):
+    """Leave the values as they are and multiply their gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, factor: float) -> torch.Tensor:
+        ctx.factor = factor
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradients[0] * ctx.factor, None
+
+
+def gather_rows(
+    embeddings: torch.Tensor, identities: torch.Tensor, confidences: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Concatenate the rows of all ranks, in the order of ranks, the same on every rank.
+
+    Every rank computes the same loss of the same rows, so each backpropagates through its own rows only, and no
+    communication is needed backwards. Their gradient is multiplied by the number of ranks: DDP's mean over ranks is
+    then the gradient of that loss, as if one process had held the whole batch.
+
+    Args:
+        embeddings: ``(N, D)`` float32 rows of this rank; ``N`` may differ between ranks and be 0.
+        identities: ``(N,)`` int64.
+        confidences: ``(N,)`` float32.
+
+    Returns:
+        The three of all ranks; the arguments themselves where no process group is initialised.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return embeddings, identities, confidences
+    ranks = dist.get_world_size()
+    count = torch.tensor([len(embeddings)], device=embeddings.device)
+    counts = [torch.zeros_like(count) for _ in range(ranks)]
+    dist.all_gather(counts, count)
+    sizes = [int(c) for c in counts]
+    all_embeddings = _gather(embeddings.detach(), sizes)
+    all_embeddings[dist.get_rank()] = _ScaleGradient.apply(embeddings, float(ranks))
+    return torch.cat(all_embeddings), torch.cat(_gather(identities, sizes)), torch.cat(_gather(confidences, sizes))
+
+
+def _gather(rows: torch.Tensor, sizes: list[int]) -> list[torch.Tensor]:
+    """Gather ``(N, ...)`` of every rank, padded to the longest on the way, without gradient."""
+    padded = rows.new_zeros((max(sizes), *rows.shape[1:]))
+    padded[: len(rows)] = rows
+    received = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(received, padded)
+    return [tensor[:size] for tensor, size in zip(received, sizes, strict=True)]

@@ -1,0 +1,106 @@
+"""The training loss of YOLO11-JDE: boxes, classes, distances and identities together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from jde_lightning.losses.detection import DetectionLoss, RawMapsLike
+from jde_lightning.losses.reid import ReIDLoss
+from jde_lightning.structures import NO_IDENTITY, Batch
+
+
+class JDELoss(nn.Module):
+    """Detection losses of ultralytics plus the Re-ID loss on the foreground anchors (YOLO11-JDE, section 3).
+
+    Args:
+        num_classes: number of classes.
+        strides: per level the pixels per cell.
+        reg_max: bins of a distance's distribution.
+        box: gain of the box loss.
+        cls: gain of the class loss.
+        dfl: gain of the distance loss.
+        reid: gain of the Re-ID loss; at 0 it is not computed.
+        reid_loss: the Re-ID loss; the paper's if not given.
+        small_target_stride: see :class:`~jde_lightning.losses.detection.DetectionLoss`; 0 is the paper's assigner.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        strides: Sequence[int],
+        reg_max: int = 16,
+        box: float = 7.5,
+        cls: float = 0.5,
+        dfl: float = 1.5,
+        reid: float = 1.0,
+        reid_loss: ReIDLoss | None = None,
+        small_target_stride: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.strides = tuple(strides)
+        self.reg_max = reg_max
+        self.box, self.cls, self.dfl, self.reid = box, cls, dfl, reid
+        self.reid_loss = ReIDLoss() if reid_loss is None else reid_loss
+        self.small_target_stride = small_target_stride
+        self._detection: DetectionLoss | None = None
+
+    def forward(self, raw: RawMapsLike, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Compute the loss of a batch, in float32 also under autocast.
+
+        Args:
+            raw: the network's maps of ``B`` images.
+            batch: boxes in pixels of the network's input, labels, identities, batch_idx; on the device of the maps.
+                ``batch_idx`` never decreases.
+
+        Returns:
+            The scalar to minimise, which is the sum of the terms times ``B`` (as ultralytics scales it), and the
+            detached terms with their gains: ``box_loss, cls_loss, dfl_loss, reid_loss`` (not times ``B``) and
+            ``positive_fraction``, the share of the batch's identities that have at least two boxes in it. Every map
+            receives a gradient, also from a batch without boxes.
+        """
+        with torch.autocast(raw.scores.device.type, enabled=False):
+            found = self._criterion(raw.scores.device).terms(raw, batch)
+            embeddings = raw.embeddings.float()
+            # Without any foreground the embedding branch must still take part, or DDP waits for its gradients.
+            reid = embeddings.sum() * 0.0
+            if self.reid:
+                rows = embeddings[found.images, :, found.anchors]
+                reid = reid + self.reid * self.reid_loss(rows, found.identities, found.confidences)
+            total = (found.losses.sum() + reid) * len(raw.scores)
+        box, cls, dfl = found.losses.detach()
+        return total, {
+            "box_loss": box,
+            "cls_loss": cls,
+            "dfl_loss": dfl,
+            "reid_loss": reid.detach(),
+            "positive_fraction": positive_fraction(batch["identities"]),
+        }
+
+    def _criterion(self, device: torch.device) -> DetectionLoss:
+        """Return the detection loss of a device; it holds tensors but is no module that could be moved."""
+        if self._detection is None or self._detection.device != device:
+            self._detection = DetectionLoss(
+                self.num_classes,
+                self.strides,
+                self.reg_max,
+                self.box,
+                self.cls,
+                self.dfl,
+                self.small_target_stride,
+                device,
+            )
+        return self._detection
+
+
+def positive_fraction(identities: torch.Tensor) -> torch.Tensor:
+    """Return the share of identities with at least two boxes, a scalar float32 in 0..1; 0 if there are none.
+
+    Args:
+        identities: ``(N,)`` int64, one per box (not per anchor).
+    """
+    counts = torch.unique(identities[identities != NO_IDENTITY], return_counts=True)[1]
+    return (counts > 1).float().mean() if len(counts) else counts.new_zeros((), dtype=torch.float32)

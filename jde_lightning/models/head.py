@@ -1,0 +1,71 @@
+"""The detection head with one more branch: an appearance embedding for every anchor point."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from jde_lightning._ultralytics import Conv, Detect
+
+
+class RawMaps(NamedTuple):
+    """What the network returns, in training and in evaluation: plain tensors, nothing decoded.
+
+    The ``A`` anchor points are those of all levels, one level after the other, each row by row. The losses read any
+    object with these attributes.
+
+    Attributes:
+        boxes: ``(B, 4 * reg_max, A)`` logits of the distributions of the distances left, top, right, bottom.
+        scores: ``(B, num_classes, A)`` class logits.
+        embeddings: ``(B, embed_dim, A)`` appearance, not normalised.
+        shapes: per level the ``(height, width)`` of its map; their products sum up to ``A``.
+    """
+
+    boxes: torch.Tensor
+    scores: torch.Tensor
+    embeddings: torch.Tensor
+    shapes: tuple[tuple[int, int], ...]
+
+
+class JDEHead(Detect):
+    """YOLO11's head plus the Re-ID branch ``cv4``: two 3x3 convolutions and a 1x1 convolution per level.
+
+    The hidden width is ``max(channels[0] // 4, embed_dim)``, as in the authors' published code; their weights load by
+    name.
+
+    Args:
+        num_classes: number of classes.
+        reg_max: bins of each distance's distribution.
+        embed_dim: length of an embedding.
+        channels: channels of the input of each level.
+    """
+
+    # ultralytics' builder writes this flag on its class, process-wide, once it has built any older model.
+    legacy = False
+
+    def __init__(self, num_classes: int, reg_max: int, embed_dim: int, channels: list[int]) -> None:
+        super().__init__(num_classes, reg_max, False, channels)
+        self.embed_dim = embed_dim
+        hidden = max(channels[0] // 4, embed_dim)
+        self.cv4 = nn.ModuleList(
+            nn.Sequential(Conv(c, hidden, 3), Conv(hidden, hidden, 3), nn.Conv2d(hidden, embed_dim, 1))
+            for c in channels
+        )
+
+    def forward(self, features: list[torch.Tensor]) -> RawMaps:
+        """Return the raw maps of all levels.
+
+        Args:
+            features: per level ``(B, C, H, W)``.
+
+        Returns:
+            The maps; the same in training and evaluation, so that no anchor cache survives from one to the other.
+        """
+
+        def run(branch: nn.ModuleList) -> torch.Tensor:
+            return torch.cat([layers(x).flatten(2) for layers, x in zip(branch, features, strict=True)], dim=2)
+
+        shapes = tuple((x.shape[2], x.shape[3]) for x in features)
+        return RawMaps(run(self.cv2), run(self.cv3), run(self.cv4), shapes)

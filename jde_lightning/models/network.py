@@ -1,0 +1,132 @@
+"""YOLO11-JDE: one network that finds people and describes how they look, in one pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from jde_lightning._ultralytics import Detect, DetectionModel, initialize_weights
+from jde_lightning.models.architecture import Scale, yolo11
+from jde_lightning.models.decode import decode
+from jde_lightning.models.head import JDEHead, RawMaps
+from jde_lightning.models.weights import WeightsReport, load_weights
+from jde_lightning.structures import Detections
+
+
+class YOLO11JDE(nn.Module):
+    """YOLO11 with an appearance branch (YOLO11-JDE, section 3.1).
+
+    The layers are those of ultralytics, the forward pass is ours. Weights are named as the authors' and ultralytics'
+    are (``model.0.conv.weight`` ... ``model.23.cv4.2.2.bias``).
+
+    Args:
+        scale: model size; ``s`` is the paper's.
+        num_classes: number of classes; 1 means persons.
+        embed_dim: length of an embedding; 128 is the paper's.
+
+    Attributes:
+        model: the layers, in order; the last is the head.
+        strides: pixels per cell of each level.
+        reg_max: bins of the distribution of a box side's distance.
+        class_names: a name per class, which weights of other class sets are matched by.
+
+    Raises:
+        InputError: if the scale is unknown.
+    """
+
+    def __init__(self, scale: Scale = "s", num_classes: int = 1, embed_dim: int = 128) -> None:
+        super().__init__()
+        detector = DetectionModel(yolo11(scale, num_classes), ch=3, verbose=False)
+        self.model: nn.Sequential = detector.model
+        self.model[-1] = _replace_head(self.model[-1], embed_dim)
+        self.scale = scale
+        self.num_classes = num_classes
+        self.embed_dim = embed_dim
+        self.reg_max: int = self.model[-1].reg_max
+        self.strides: tuple[int, ...] = tuple(int(s) for s in self.model[-1].stride)
+        self.class_names: list[str] = ["person"] if num_classes == 1 else [str(i) for i in range(num_classes)]
+        self._kept: frozenset[int] = frozenset(detector.save)
+
+    def forward(self, images: torch.Tensor) -> RawMaps:
+        """Run the network.
+
+        Args:
+            images: ``(B, 3, H, W)`` float RGB in 0..1; height and width multiples of the largest stride.
+
+        Returns:
+            The raw maps, the same in training and evaluation.
+
+        Raises:
+            ValueError: if the images are not float, or their size does not fit the strides.
+        """
+        self._check(images)
+        outputs: list[torch.Tensor | None] = []
+        x = images
+        for layer in self.model:
+            if isinstance(layer.f, int):
+                inputs = x if layer.f == -1 else outputs[layer.f]
+            else:
+                inputs = [x if i == -1 else outputs[i] for i in layer.f]
+            x = layer(inputs)
+            outputs.append(x if layer.i in self._kept else None)
+        return x
+
+    def detect(self, images: torch.Tensor, conf: float = 0.1, iou: float = 0.7, max_det: int = 300) -> list[Detections]:
+        """Find objects and describe them, without gradients; training mode is left as it was.
+
+        Args:
+            images: as in :meth:`forward`.
+            conf: smallest confidence, in 0..1.
+            iou: overlap above which the less confident of two boxes of a class goes.
+            max_det: most detections per image.
+
+        Returns:
+            Per image its detections, most confident first; boxes in pixels of ``images``, unclipped; embeddings of
+            unit norm.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.inference_mode():
+                return decode(self(images), self.strides, conf=conf, iou=iou, max_det=max_det)
+        finally:
+            self.train(was_training)
+
+    def load_weights(self, path: str | Path) -> WeightsReport:
+        """Start from weights of ultralytics, of the authors, or of this package.
+
+        Args:
+            path: the checkpoint.
+
+        Returns:
+            What was copied, sliced, missing and unused; also logged.
+
+        Raises:
+            InputError: if the file is missing, is not a checkpoint, or does not fit this network.
+        """
+        return load_weights(self, path, self.class_names)
+
+    def _check(self, images: torch.Tensor) -> None:
+        """Refuse images that would fail deep inside the network, or silently give nonsense."""
+        if not images.is_floating_point():
+            msg = f"images must be float in 0..1, got {images.dtype}: divide by 255 first"
+            raise ValueError(msg)
+        height, width = images.shape[-2:]
+        largest = self.strides[-1]
+        if height % largest or width % largest:
+            msg = f"image height and width must be multiples of {largest}, got {height}x{width}: pad the images first"
+            raise ValueError(msg)
+
+
+def _replace_head(old: Detect, embed_dim: int) -> JDEHead:
+    """Build the head with the Re-ID branch that takes the place of ``old`` in the network."""
+    channels = [branch[0].conv.in_channels for branch in old.cv2]
+    new = JDEHead(old.nc, old.reg_max, embed_dim, channels)
+    for name in ("i", "f", "type", "inplace", "stride"):
+        setattr(new, name, getattr(old, name))
+    new.np = sum(p.numel() for p in new.parameters())
+    new.bias_init()
+    initialize_weights(new)  # gives the new batch norms the constants of the rest of the network
+    return new

@@ -1,0 +1,250 @@
+"""JDEModule: network, joint loss and optimiser as one LightningModule."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import nn
+
+from jde_lightning import __version__
+from jde_lightning.errors import InputError
+from jde_lightning.losses.joint import JDELoss
+from jde_lightning.losses.reid import ReIDLoss
+from jde_lightning.models.network import YOLO11JDE
+from jde_lightning.schedule import WarmupLinear, WarmupLinearScheduler
+from jde_lightning.structures import Batch, Detections, ValidationOutput
+
+_AUTO_SGD_ITERATIONS = 10_000
+
+
+class JDEModule(pl.LightningModule):
+    """Trains a detector and an appearance embedding together (YOLO11-JDE, sections 3.1 to 3.3).
+
+    The module computes and the callbacks measure: ``validation_step`` runs the network once and returns a
+    :class:`~jde_lightning.structures.ValidationOutput` that every metric reads.
+
+    Args:
+        scale: size of YOLO11.
+        embed_dim: width of the embedding (paper: 128).
+        class_names: names of the classes, in the order of the class index; one class "person" if omitted.
+        image_size: long side of the network's input in pixels; kept with the weights for those who use them alone.
+        weights: file to start from: a COCO YOLO11 checkpoint, the authors' weights or one of ours. To go on with a
+            run, pass ``--ckpt_path`` instead.
+        box_gain: weight of the box loss.
+        cls_gain: weight of the class loss.
+        dfl_gain: weight of the distribution focal loss.
+        reid_gain: weight of the Re-ID loss (paper, Table 4: 1.0).
+        reid_loss: the Re-ID loss; hard positives, semi-hard negatives and a triplet margin of 0.075 if omitted.
+        small_target_stride: enlarge targets smaller than this many pixels when anchors are assigned. ``None`` is the
+            current Ultralytics rule, 0 the paper's assigner, which had none.
+        optimizer: the optimiser as ``class_path``. ``None`` is the paper's rule: SGD (0.01, Nesterov momentum 0.937)
+            for more than 10,000 iterations, else AdamW with ``0.002 * 5 / (4 + classes)``.
+        weight_decay: decay of weights; norms and biases have none. Overrides the optimiser's own.
+        reid_lr_factor: factor on the learning rate of the Re-ID branch, which starts from random weights while the
+            detector starts from a trained one.
+        frozen_layers: number of layers, from the input, that are not trained: their weights and their batch-norm
+            statistics stay as they are. 0 trains everything, 11 freezes the backbone, 23 all but the head.
+        schedule: warm-up and decay of the learning rate.
+        conf: lowest confidence of a detection in validation and prediction.
+        iou: overlap above which non-maximum suppression drops the weaker box.
+        max_det: most detections in an image.
+        channels_last: keep feature maps channels-last, which is faster on most CPUs and on tensor cores.
+    """
+
+    def __init__(
+        self,
+        scale: Literal["n", "s", "m", "l", "x"] = "s",
+        embed_dim: int = 128,
+        class_names: list[str] | None = None,
+        image_size: int = 640,
+        weights: str | None = None,
+        box_gain: float = 7.5,
+        cls_gain: float = 0.5,
+        dfl_gain: float = 1.5,
+        reid_gain: float = 1.0,
+        reid_loss: ReIDLoss | None = None,
+        small_target_stride: int | None = None,
+        optimizer: OptimizerCallable | None = None,
+        weight_decay: float = 5e-4,
+        reid_lr_factor: float = 1.0,
+        frozen_layers: int = 0,
+        schedule: WarmupLinear | None = None,
+        conf: float = 0.001,
+        iou: float = 0.7,
+        max_det: int = 300,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.class_names = list(class_names) if class_names else ["person"]
+        self.network = YOLO11JDE(scale=scale, num_classes=len(self.class_names), embed_dim=embed_dim)
+        if channels_last:
+            self.network = self.network.to(memory_format=torch.channels_last)
+        self.loss = JDELoss(
+            num_classes=len(self.class_names),
+            strides=self.network.strides,
+            reg_max=self.network.reg_max,
+            box=box_gain,
+            cls=cls_gain,
+            dfl=dfl_gain,
+            reid=reid_gain,
+            reid_loss=reid_loss,
+            small_target_stride=small_target_stride,
+        )
+        self.image_size = image_size
+        self.optimizer_factory = optimizer
+        self.weight_decay = weight_decay
+        self.reid_lr_factor = reid_lr_factor
+        self.frozen_layers = frozen_layers
+        self.schedule = schedule or WarmupLinear()
+        self.conf, self.iou, self.max_det = conf, iou, max_det
+        self.channels_last = channels_last
+        for layer in self._frozen():
+            layer.requires_grad_(False)
+        if weights is not None:
+            self.network.load_weights(weights)
+
+    def forward(self, images: torch.Tensor) -> list[Detections]:
+        """Detect in a batch of images.
+
+        Args:
+            images: ``(B, 3, H, W)`` uint8, or float in 0..1, RGB.
+
+        Returns:
+            ``B`` detections in the pixels of ``images``.
+        """
+        return self.network.detect(self._prepare(images), conf=self.conf, iou=self.iou, max_det=self.max_det)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        """Return the joint loss of a batch and log its terms."""
+        images = self._prepare(batch["images"])
+        total, items = self.loss(self.network(images), batch)
+        self.log_dict(
+            {f"train/{name}": value for name, value in items.items()},
+            batch_size=len(images),
+            on_step=True,
+            on_epoch=False,
+            prog_bar=False,
+        )
+        self.log("loss", total.detach() / len(images), prog_bar=True, logger=False, batch_size=len(images))
+        # Lightning averages over accumulated batches; Ultralytics, and so the paper, sums them.
+        return total * self.trainer.accumulate_grad_batches
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
+        """Detect in the batch once, for all metrics."""
+        detections = [
+            Detections(letterbox.to_image(found.boxes), found.scores, found.labels, found.embeddings)
+            for letterbox, found in zip(batch["letterboxes"], self(batch["images"]), strict=True)
+        ]
+        return ValidationOutput(frames=batch["frames"], detections=detections)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
+        """As :meth:`validation_step`."""
+        return self.validation_step(batch, batch_idx)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
+        """As :meth:`validation_step`."""
+        return self.validation_step(batch, batch_idx)
+
+    def train(self, mode: bool = True) -> JDEModule:
+        """Switch to training, except for the frozen layers, whose batch-norm statistics must not move."""
+        super().train(mode)
+        for layer in self._frozen():
+            layer.eval()
+        return self
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimiser over the parameter groups of the paper and its schedule."""
+        steps_per_epoch, epochs = self._training_length()
+        optimizer = self._make_optimizer(steps_per_epoch * epochs)
+        scheduler = WarmupLinearScheduler(optimizer, self.schedule, steps_per_epoch, epochs)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what is needed to use the checkpoint alone, as plain values that load with ``weights_only=True``."""
+        checkpoint["jde_lightning"] = {
+            "version": __version__,
+            "scale": self.network.scale,
+            "embed_dim": self.network.embed_dim,
+            "class_names": self.class_names,
+            "image_size": self.image_size,
+        }
+        hyper_parameters = checkpoint.get("hyper_parameters", {})
+        # An object passed from Python cannot be rebuilt from a file that may hold no code; the defaults then apply.
+        for name in [name for name, value in hyper_parameters.items() if not _is_plain(value)]:
+            del hyper_parameters[name]
+
+    def _prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """Bring images to float in 0..1 and to the network's memory format."""
+        if images.dtype == torch.uint8:
+            images = images.to(torch.float32).div_(255)
+        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+
+    def _frozen(self) -> list[nn.Module]:
+        """The layers that are not trained."""
+        return list(self.network.model)[: self.hparams["frozen_layers"]]
+
+    def _training_length(self) -> tuple[int, int]:
+        """Optimiser steps in an epoch, and epochs."""
+        total = self.trainer.estimated_stepping_batches
+        epochs = self.trainer.max_epochs or 1
+        if epochs < 0 or total == float("inf"):
+            msg = "the learning rate decays to the last epoch: set trainer.max_epochs (or trainer.max_steps)"
+            raise InputError(msg)
+        return max(int(total) // epochs, 1), epochs
+
+    def _make_optimizer(self, iterations: int) -> torch.optim.Optimizer:
+        """Build the chosen optimiser, or the one that the paper's rule gives for so many iterations."""
+        groups = self.parameter_groups()
+        if self.optimizer_factory is not None:
+            optimizer = self.optimizer_factory(groups)
+        elif iterations > _AUTO_SGD_ITERATIONS:
+            optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.937, nesterov=True)
+        else:
+            lr = round(0.002 * 5 / (4 + len(self.class_names)), 6)
+            optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999))
+        for group in optimizer.param_groups:
+            group["lr"] *= group["lr_factor"]
+        return optimizer
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Trainable parameters in groups of their own decay and learning rate.
+
+        Returns:
+            Groups with ``params``, ``weight_decay``, ``is_bias`` and ``lr_factor``; weights decay, norms and biases
+            do not. The Re-ID branch has groups of its own where ``reid_lr_factor`` is not 1.
+        """
+        groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+        for module_name, module in self.network.named_modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                if not parameter.requires_grad:
+                    continue
+                norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+                kind = "bias" if name == "bias" else "norm" if norm else "weight"
+                in_branch = ".cv4." in f".{module_name}." and self.reid_lr_factor != 1.0
+                groups.setdefault((kind, in_branch), []).append(parameter)
+        # the Re-ID loss may have parameters of its own, such as the class centres of ArcFace
+        own = [parameter for parameter in self.loss.parameters() if parameter.requires_grad]
+        if own:
+            groups.setdefault(("weight", False), []).extend(own)
+        return [
+            {
+                "params": parameters,
+                "weight_decay": self.weight_decay if kind == "weight" else 0.0,
+                "is_bias": kind == "bias",
+                "lr_factor": self.reid_lr_factor if in_branch else 1.0,
+            }
+            for (kind, in_branch), parameters in groups.items()
+        ]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value consists of numbers, strings, lists and dicts only."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, bool | int | float | str)

@@ -1,0 +1,17 @@
+"""Arrays in, figures and pictures out; used by callbacks, reports, the command line and notebooks."""
+
+from jde_lightning.plots.canvas import draw_annotations, draw_detections
+from jde_lightning.plots.colors import identity_color
+from jde_lightning.plots.curves import plot_hota_over_epochs
+from jde_lightning.plots.frames import draw_training_batch, draw_validation
+from jde_lightning.plots.tracks import plot_tracks_over_time
+
+__all__ = [
+    "draw_annotations",
+    "draw_detections",
+    "draw_training_batch",
+    "draw_validation",
+    "identity_color",
+    "plot_hota_over_epochs",
+    "plot_tracks_over_time",
+]

@@ -1,0 +1,98 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from jde_lightning.cli import main
+from jde_lightning.models.network import YOLO11JDE
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A checkpoint whose network finds something confident everywhere."""
+    torch.manual_seed(0)
+    network = YOLO11JDE("n", 1, embed_dim=8)
+    with torch.no_grad():
+        for branch in network.model[-1].cv3:
+            branch[2].bias.fill_(3.0)
+    path = tmp_path_factory.mktemp("run") / "last.ckpt"
+    facts = {"scale": "n", "embed_dim": 8, "class_names": ["person"], "image_size": 64}
+    state = {f"network.{k}": v for k, v in network.state_dict().items()}
+    torch.save({"state_dict": state, "hyper_parameters": {}, "jde_lightning": facts}, path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    picture = cv2.resize(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8), (128, 96))
+    for number in range(1, 5):
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+    return folder
+
+
+def run(source, weights, output, *more):
+    return main(["track", str(source), "--weights", str(weights), "--output", str(output), "--device", "cpu", *more])
+
+
+def test_result_and_video_are_written_and_named_on_stdout(folder, weights, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert run(folder, weights, output, "--video", "--pictures", "--batch-size", "3") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("frames: 4 frames, ")
+    assert [line.strip() for line in printed[1:]] == [
+        str(output / "frames.txt"),
+        str(output / "frames.mp4"),
+        str(output / "frames"),
+    ]
+    rows = np.loadtxt(output / "frames.txt", delimiter=",", ndmin=2)
+    assert sorted(set(rows[:, 0])) == [1, 2, 3, 4]
+    assert rows.shape[1] == 10
+    # Nothing moves: every identity of the first frame lives to the last.
+    first = set(rows[rows[:, 0] == 1, 1])
+    assert first
+    assert first <= set(rows[rows[:, 0] == 4, 1])
+    assert len(list((output / "frames").iterdir())) == 4
+
+
+@pytest.mark.parametrize("more", [["--no-appearance"], ["--tracker", "fairmot"], ["--precision", "bf16"]])
+def test_options_of_the_tracker_and_the_network(folder, weights, tmp_path, more):
+    assert run(folder, weights, tmp_path / "out", *more) == 0
+    assert (tmp_path / "out" / "frames.txt").read_text()
+
+
+def test_confidence_and_size_reach_the_network(folder, weights, tmp_path, capsys):
+    assert run(folder, weights, tmp_path / "out", "--conf", "1.0", "--imgsz", "96") == 0
+    assert (tmp_path / "out" / "frames.txt").read_text() == ""
+    assert run(folder, weights, tmp_path / "out", "--imgsz", "100") == 1
+    assert "multiple of 32, got 100" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--tracker", "sort"], "--tracker sort: neither a known tracker"),
+        (["--split", "val_half"], "--split val_half needs MOTChallenge sequences"),
+        (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (["--scale", "x"], "of scale 'n', but scale 'x' was asked for"),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(folder, weights, tmp_path, capsys, more, message):
+    assert run(folder, weights, tmp_path / "out", *more) == 1
+    error = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(error) == 1
+    assert message in error[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_source(weights, tmp_path, capsys):
+    assert run(tmp_path / "nothing.mp4", weights, tmp_path / "out") == 1
+    assert "nothing.mp4: no such file or folder" in capsys.readouterr().err
+
+
+def test_usage_errors_and_help(capsys):
+    assert main(["track"]) == 2
+    assert main(["track", "--help"]) == 0
+    assert "examples:" in capsys.readouterr().out

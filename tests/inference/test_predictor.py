@@ -1,0 +1,213 @@
+import copy
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from jde_lightning.boxes import iou
+from jde_lightning.errors import InputError
+from jde_lightning.inference.predictor import Predictor
+from jde_lightning.models.network import YOLO11JDE
+
+SIZE = 96
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    made = YOLO11JDE("n", 2, embed_dim=8)
+    # Batch norms that normalise, so that an untrained network answers differently for different images.
+    made.train()
+    with torch.no_grad():
+        made(torch.rand(4, 3, SIZE, SIZE))
+    return made.eval()
+
+
+@pytest.fixture
+def images():
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    return [
+        cv2.resize(small, (128, 72)),
+        cv2.resize(small[::-1].copy(), (128, 72)),
+        cv2.resize(small, (60, 90)),
+    ]
+
+
+def checkpoint(network, path, **changes):
+    content = {
+        "state_dict": {f"network.{k}": v for k, v in network.state_dict().items()} | {"loss.proxies": torch.zeros(3)},
+        "hyper_parameters": {"scale": "n", "embed_dim": 8, "class_names": None},
+        "optimizer_states": [{"state": {}}],
+        "jde_lightning": {"scale": "n", "embed_dim": 8, "class_names": ["person", "rider"], "image_size": SIZE},
+    }
+    torch.save({**content, **changes}, path)
+    return path
+
+
+def same(a, b, atol=1e-4):
+    assert len(a) == len(b) > 0
+    np.testing.assert_allclose(a.boxes, b.boxes, atol=atol)
+    np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
+    np.testing.assert_array_equal(a.labels, b.labels)
+
+
+def by_hand(network, image, conf):
+    """Resize, pad, RGB, divide, detect, back: written down once more, for an image of which each step is exact."""
+    height, width = image.shape[:2]
+    gain = SIZE / max(height, width)
+    new = (round(width * gain), round(height * gain))
+    resized = cv2.resize(image, new, interpolation=cv2.INTER_LINEAR)
+    top, left = (-new[1] % 32) // 2, (-new[0] % 32) // 2
+    canvas = np.full((new[1] + -new[1] % 32, new[0] + -new[0] % 32, 3), 114, np.uint8)
+    canvas[top : top + new[1], left : left + new[0]] = resized
+    rgb = np.ascontiguousarray(canvas[..., ::-1].transpose(2, 0, 1))
+    found = network.detect(torch.from_numpy(rgb)[None].float() / 255, conf=conf, iou=0.7, max_det=20)[0]
+    found.boxes = (found.boxes - np.array([left, top, left, top], np.float32)) / gain
+    return found
+
+
+def test_equals_the_steps_written_down_by_hand_in_original_pixels(network, images):
+    predictor = Predictor(copy.deepcopy(network), SIZE, conf=0.0, max_det=20, device="cpu")
+    for image, found in zip(images, predictor.detect(images), strict=True):
+        expected = by_hand(network, image, 0.0)
+        same(found, expected, atol=2e-3)
+        np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-4)
+
+
+def test_batch_of_mixed_sizes_equals_one_by_one(network, images):
+    predictor = Predictor(network, SIZE, conf=0.0, max_det=20, device="cpu")
+    together = predictor.detect([images[0], images[2], images[1]])
+    for image, found in zip([images[0], images[2], images[1]], together, strict=True):
+        same(found, predictor.detect([image])[0], atol=1e-3)
+
+
+def test_nothing_in_nothing_out(network, images):
+    assert Predictor(network, SIZE, device="cpu").detect([]) == []
+    found = Predictor(network, SIZE, conf=1.0, device="cpu").detect(images)
+    assert [len(f) for f in found] == [0, 0, 0]
+    assert found[0].embeddings.shape == (0, 8)
+
+
+def test_checkpoint_alone_is_enough(network, images, tmp_path):
+    path = checkpoint(network, tmp_path / "last.ckpt")
+    predictor = Predictor.from_checkpoint(path, conf=0.0, max_det=20, device="cpu")
+    assert (predictor.image_size, predictor.class_names, predictor.appearance) == (SIZE, ["person", "rider"], True)
+    expected = Predictor(network, SIZE, conf=0.0, max_det=20, device="cpu").detect(images)
+    for found, wanted in zip(predictor.detect(images), expected, strict=True):
+        same(found, wanted)
+
+
+def test_size_of_the_checkpoint_can_be_overridden(network, tmp_path):
+    path = checkpoint(network, tmp_path / "last.ckpt")
+    assert Predictor.from_checkpoint(path, image_size=64, device="cpu").image_size == 64
+
+
+def test_bf16_agrees_roughly_and_stays_float32(network, images):
+    full = Predictor(network, SIZE, conf=0.0, max_det=5, device="cpu").detect(images[:1])[0]
+    half = Predictor(network, SIZE, conf=0.0, max_det=5, device="cpu", precision="bf16").detect(images[:1])[0]
+    assert half.boxes.dtype == half.scores.dtype == np.float32
+    np.testing.assert_allclose(half.scores, full.scores, rtol=0.1, atol=0.01)
+    assert not np.array_equal(half.scores, full.scores)
+
+
+def test_missing_file():
+    with pytest.raises(InputError, match=r"nowhere\.ckpt: no such weights file"):
+        Predictor.from_checkpoint("nowhere.ckpt")
+
+
+def test_file_of_something_else(tmp_path):
+    path = tmp_path / "notes.ckpt"
+    path.write_text("not a checkpoint")
+    with pytest.raises(InputError, match=r"notes\.ckpt: not a readable PyTorch checkpoint"):
+        Predictor.from_checkpoint(path)
+    torch.save({"state_dict": {"resnet.weight": torch.zeros(3)}, "epoch": 3}, path)
+    with pytest.raises(InputError, match=r"notes\.ckpt: holds no YOLO11 weights"):
+        Predictor.from_checkpoint(path)
+
+
+def test_weights_of_others_need_a_scale(network, tmp_path):
+    path = tmp_path / "plain.pt"
+    torch.save(network.state_dict(), path)
+    with pytest.raises(InputError, match=r"plain\.pt: not a checkpoint of this package; .* --scale n"):
+        Predictor.from_checkpoint(path)
+
+
+def test_scale_that_contradicts_the_checkpoint(network, tmp_path):
+    path = checkpoint(network, tmp_path / "last.ckpt")
+    with pytest.raises(InputError, match="of scale 'n', but scale 's' was asked for"):
+        Predictor.from_checkpoint(path, scale="s")
+
+
+def test_checkpoint_that_does_not_describe_itself(network, tmp_path):
+    path = checkpoint(network, tmp_path / "last.ckpt", jde_lightning={"scale": "n", "embed_dim": 8})
+    with pytest.raises(InputError, match="does not say its class_names"):
+        Predictor.from_checkpoint(path)
+
+
+def test_checkpoint_whose_weights_do_not_fit(network, tmp_path):
+    facts = {"scale": "n", "embed_dim": 16, "class_names": ["person", "rider"]}
+    path = checkpoint(network, tmp_path / "last.ckpt", jde_lightning=facts)
+    with pytest.raises(InputError, match="the weights do not fit the network that the checkpoint describes: "):
+        Predictor.from_checkpoint(path)
+
+
+def test_plain_weights_with_a_trained_embedding_keep_it(tmp_path):
+    authors = YOLO11JDE("n", 1, embed_dim=16)
+    torch.save(authors.state_dict(), tmp_path / "authors.pt")
+    predictor = Predictor.from_checkpoint(tmp_path / "authors.pt", image_size=64, conf=0.0, device="cpu", scale="n")
+    assert predictor.appearance
+    assert predictor.detect([np.zeros((64, 64, 3), np.uint8)])[0].embeddings.shape[1] == 16
+
+
+def test_weights_without_a_class_branch_are_refused(network, tmp_path):
+    state = {k: v for k, v in network.state_dict().items() if ".cv3." not in k}
+    torch.save(state, tmp_path / "cut.pt")
+    with pytest.raises(InputError, match=r"cut\.pt: lacks \d+ tensors that detection needs, such as model\.23\.cv3"):
+        Predictor.from_checkpoint(tmp_path / "cut.pt", scale="n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size": 100}, "image_size must be a positive multiple of 32, got 100; take 96 or 128"),
+        ({"image_size": 0}, "multiple of 32, got 0"),
+        ({"conf": 1.5}, r"conf must be in 0\.\.1, got 1\.5"),
+        ({"iou": -0.1}, r"iou must be in 0\.\.1, got -0\.1"),
+        ({"max_det": 0}, "max_det must be at least 1, got 0"),
+        ({"device": "toaster"}, "device 'toaster' cannot be used here"),
+        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used here"),
+    ],
+)
+def test_values_out_of_range(network, changes, message):
+    with pytest.raises(InputError, match=message):
+        Predictor(network, **changes)
+
+
+@pytest.mark.parametrize("name", ["yolo11n_coco_state_dict.pt", "yolo11n_official_layout.pt"])
+def test_coco_weights_find_the_persons_that_ultralytics_finds(real_data, caplog, name):
+    import ultralytics  # after the package, which imports it quietly
+
+    image = cv2.imread(str(Path(ultralytics.__file__).parent / "assets" / "bus.jpg"))
+    reference = json.loads((real_data / "weights/reference_detections.json").read_text())["detections"]
+    persons = [d for d in reference["ultralytics/assets/bus.jpg"] if d["cls"] == "person"]
+    weights = real_data / "weights" / name
+    predictor = Predictor.from_checkpoint(weights, image_size=640, conf=0.25, device="cpu", scale="n")
+    found = predictor.detect([image])[0]
+
+    assert "no trained embedding" in caplog.text
+    assert not predictor.appearance
+    assert found.embeddings is None
+    assert predictor.class_names == ["person"]
+    assert not found.labels.any()
+    assert len(found) == len(persons)
+    # The reference is clipped to the image.
+    height, width = image.shape[:2]
+    clipped = found.boxes.clip(0, [width, height, width, height]).astype(np.float32)
+    expected = np.array([d["xyxy"] for d in persons], np.float32)
+    overlap = iou(clipped, expected)
+    assert overlap.max(axis=0).min() > 0.97
+    np.testing.assert_allclose(found.scores[overlap.argmax(axis=0)], [d["conf"] for d in persons], atol=0.01)

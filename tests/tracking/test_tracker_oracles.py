@@ -1,0 +1,158 @@
+"""Whole trackers against the authors' answers on real and synthetic data, and against a plain second writing."""
+
+import numpy as np
+import pytest
+from plain_tracker import PlainTracker
+from tracking_scenes import random_scene
+
+from jde_lightning.boxes import cxcywh_to_xyxy, ltwh_to_xyxy
+from jde_lightning.structures import Detections
+from jde_lightning.tracking import FairMOTTracker, YOLO11JDETracker
+
+TRACKERS = {"yolo11_jde": YOLO11JDETracker, "fairmot": FairMOTTracker}
+KINDS = pytest.mark.parametrize("kind", list(TRACKERS))
+
+
+# -- the authors' answers ---------------------------------------------------------------------------------------------
+def synthetic30(folder):
+    data = dict(np.load(folder / "tracker_reference/synthetic30.npz"))
+    ends = np.cumsum(data["counts"])
+    frames = [
+        Detections(cxcywh_to_xyxy(data["xywh"][a:b]), data["scores"][a:b], None, data["embeddings"][a:b])
+        for a, b in zip(ends - data["counts"], ends, strict=True)
+    ]
+    return frames, data
+
+
+def mot17_09(folder):
+    data = dict(np.load(folder / "mot17/mot17_09_yolox_x_ablation_osnet_x025.npz"))
+    frames = []
+    for frame in range(264, 526):
+        mask = data["frame"] == frame
+        looks = data["embedding"][mask].astype(np.float32)
+        looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+        frames.append(Detections(ltwh_to_xyxy(data["tlwh"][mask]), data["score"][mask], None, looks))
+    return frames, dict(np.load(folder / "tracker_reference/mot17_09_val_half.npz"))
+
+
+@KINDS
+@pytest.mark.parametrize("load", [synthetic30, mot17_09])
+def test_answers_equal_the_authors(real_data, load, kind):
+    frames, reference = load(real_data)
+    tracker, theirs_of, ours_of = TRACKERS[kind](), {}, {}
+    for i, detections in enumerate(frames):
+        tracks = tracker.update(detections)
+        rows = reference[kind][reference[kind][:, 0] == i]
+        np.testing.assert_array_equal(tracks.detection_indices, rows[:, 8], err_msg=f"frame {i}")
+        np.testing.assert_allclose(tracks.boxes, rows[:, 1:5], atol=1e-3, err_msg=f"frame {i}")
+        np.testing.assert_allclose(tracks.scores, rows[:, 6], atol=1e-6)
+        np.testing.assert_array_equal(tracks.labels, rows[:, 7])
+        for ours, theirs in zip(tracks.ids.tolist(), rows[:, 5].tolist(), strict=True):
+            assert theirs_of.setdefault(ours, theirs) == theirs, f"frame {i}"
+            assert ours_of.setdefault(theirs, ours) == ours, f"frame {i}"
+
+
+# -- a second writing of the same algorithm ---------------------------------------------------------------------------
+def rows_of(tracks):
+    return [tuple(int(v) for v in row) for row in zip(tracks.ids, tracks.detection_indices, tracks.labels, strict=True)]
+
+
+def assert_same(tracker, plain, scene):
+    count = 0
+    for i, detections in enumerate(scene):
+        got, want = tracker.update(detections), plain.update(detections)
+        assert rows_of(got) == [(t.id, t.index, t.label) for t in want], f"frame {i}"
+        np.testing.assert_allclose(got.boxes, np.reshape([t.box for t in want], (-1, 4)), atol=1e-3)
+        np.testing.assert_array_equal(got.scores, np.array([t.score for t in want], np.float32))
+        count += len(got)
+    return count
+
+
+SCENES = {
+    "usual": {},
+    "one class": {"classes": 1, "frames": 40},
+    "dense": {"objects": 35, "frames": 35},
+    "sparse": {"objects": 2, "frames": 80},
+    "ambiguous looks": {"look_noise": 0.4, "frames": 40},
+    "useless looks": {"look_noise": 0.5, "frames": 30},
+    "low scores": {"low": 0.4, "miss": 0.1},
+    "gaps": {"occlusion": 0.06, "frames": 80, "objects": 10},
+    "empty frames": {"empty": 0.4},
+    "clutter": {"clutter": 1.0, "frames": 40, "objects": 10},
+}
+
+
+@KINDS
+@pytest.mark.parametrize("name", list(SCENES))
+def test_answers_equal_plain_tracker(kind, name):
+    scene = random_scene(sum(map(ord, name)), **SCENES[name])
+    assert assert_same(TRACKERS[kind](), PlainTracker(kind), scene) > 50
+
+
+@KINDS
+@pytest.mark.parametrize("name", ["usual", "low scores", "gaps"])
+def test_motion_only_equals_plain_tracker(kind, name):
+    scene = [Detections(d.boxes, d.scores, d.labels) for d in random_scene(7, **SCENES[name])]
+    tracker, plain = TRACKERS[kind](appearance=False), PlainTracker(kind, appearance=False)
+    assert assert_same(tracker, plain, scene) > 100
+
+
+@KINDS
+def test_short_buffer_equals_plain_tracker_and_meets_late_rescues(kind):
+    plain = PlainTracker(kind, track_buffer=3)
+    assert_same(TRACKERS[kind](track_buffer=3), plain, random_scene(1, frames=150, occlusion=0.1, objects=10))
+    assert plain.events["refound_after_removal"] > 0
+    assert plain.events["refound"] > plain.events["refound_after_removal"]
+
+
+@KINDS
+def test_scenes_meet_duplicates_and_second_stage(kind):
+    events = {"duplicates": 0, "second": 0}
+    parameters = {"second_match_thresh": 0.5} if kind == "yolo11_jde" else {}
+    for name in ("ambiguous looks", "low scores"):
+        plain = PlainTracker(kind, **parameters)
+        assert_same(TRACKERS[kind](**parameters), plain, random_scene(3, **SCENES[name]))
+        events = {k: v + plain.events[k] for k, v in events.items()}
+    assert min(events.values()) > 0, events
+
+
+@KINDS
+def test_frame_rate_scales_the_buffer_equally(kind):
+    scene = random_scene(2, frames=60, occlusion=0.06, objects=8)
+    assert_same(TRACKERS[kind](10, track_buffer=10), PlainTracker(kind, 10, track_buffer=10), scene)
+
+
+def random_parameters(rng):
+    names = "new_track_thresh first_match_thresh second_match_thresh new_match_thresh proximity_thresh "
+    names += "appearance_thresh gate_thresh appearance_weight min_weight"
+    parameters = {name: int(rng.integers(21)) / 20 for name in names.split()}
+    parameters["track_high_thresh"] = int(rng.integers(2, 15)) / 20
+    parameters |= {name: bool(rng.integers(2)) for name in ("first_fuse", "second_fuse", "new_fuse")}
+    return parameters | {"track_buffer": int(rng.integers(0, 11)) * 10}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_parameters_of_the_search_space_equal_plain_tracker(seed):
+    """Some parameters let pairs match that have nothing in common; ties among them are decided as by the authors."""
+    parameters = random_parameters(np.random.default_rng(seed))
+    scene = random_scene(seed, frames=25, objects=10, low=0.3)
+    assert_same(YOLO11JDETracker(**parameters), PlainTracker("yolo11_jde", full_lap=True, **parameters), scene)
+
+
+@pytest.mark.parametrize(("gate", "proximity", "fuse"), [(1.0, 0.3, True), (1.0, 0.0, False), (0.4, 1.0, True)])
+def test_pairs_beyond_the_proximity_match_where_the_weights_let_them(gate, proximity, fuse):
+    parameters = {
+        "gate_thresh": gate,
+        "proximity_thresh": proximity,
+        "first_fuse": fuse,
+        "appearance_weight": 0.3,
+        "min_weight": 0.6,
+    }
+    scene = random_scene(11, frames=40)
+    tracker = YOLO11JDETracker(**parameters)
+    assert_same(tracker, PlainTracker("yolo11_jde", **parameters), scene)
+
+
+def test_scenes_can_tell_a_predicted_unconfirmed_tracklet():
+    with pytest.raises(AssertionError):
+        assert_same(YOLO11JDETracker(), PlainTracker("yolo11_jde", predict_unconfirmed=True), random_scene(0))
