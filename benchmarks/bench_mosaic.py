@@ -56,7 +56,7 @@ def ours(frames: list[FrameAnnotations], size: int, batch: int, mode: str, reduc
     """Our batches without end."""
     index = FrameIndex.from_frames(frames)
     identities, _ = assign_training_identities(index)
-    dataset = MosaicDataset(index, identities, size, cache_images=8 * batch, reduced_decode=reduced)
+    dataset = MosaicDataset(index, identities, size, cache_images=10 * batch, reduced_decode=reduced)
     sampler = MosaicBatchSampler(len(index), batch, mode)
     for epoch in itertools.count():
         sampler.set_epoch(epoch)
@@ -89,9 +89,9 @@ def theirs(frames: list[FrameAnnotations], size: int, batch: int, folder: Path) 
 
 
 def measure(contenders: dict[str, Iterator[Any]], batch: int, samples: int) -> dict[str, float]:
-    """Images per second of CPU time, after one queue length each, the contenders taking turns batch by batch."""
+    """Images per second of CPU time, after three queue lengths each, the contenders taking turns batch by batch."""
     for batches in contenders.values():
-        for _ in range(9):
+        for _ in range(24):
             next(batches)
     seconds = dict.fromkeys(contenders, 0.0)
     rounds = -(-samples // batch)

@@ -15,7 +15,7 @@ _HOME = {
     "JDEDataModule": "jde_lightning.datamodule",
     "YOLO11JDE": "jde_lightning.models.network",
 }
-__all__ = ["JDEDataModule", "JDEModule", "YOLO11JDE", "__version__"]
+__all__ = ["YOLO11JDE", "JDEDataModule", "JDEModule", "__version__"]
 
 if TYPE_CHECKING:
     from jde_lightning.datamodule import JDEDataModule

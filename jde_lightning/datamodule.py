@@ -85,7 +85,12 @@ class JDEDataModule(pl.LightningDataModule):
             msg = f"data.image_size must be a positive multiple of 32, got {image_size}"
             raise InputError(msg)
         self.root = Path(root).expanduser()
-        self.readers = {"train": train or [], "val": val or [], "test": test or val or [], "predict": predict or val or []}
+        self.readers = {
+            "train": train or [],
+            "val": val or [],
+            "test": test or val or [],
+            "predict": predict or val or [],
+        }
         self.class_names = list(class_names) if class_names else ["person"]
         self.image_size = image_size
         self.batch_size = batch_size

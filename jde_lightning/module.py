@@ -130,8 +130,8 @@ class JDEModule(pl.LightningModule):
             prog_bar=False,
         )
         self.log("loss", total.detach() / len(images), prog_bar=True, logger=False, batch_size=len(images))
-        # Lightning averages over accumulated batches; Ultralytics, and so the paper, sums them.
-        return total * self.trainer.accumulate_grad_batches
+        # Lightning averages over accumulated batches and DDP over ranks; Ultralytics, and so the paper, sums them.
+        return total * self.trainer.accumulate_grad_batches * self.trainer.world_size
 
     def validation_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
         """Detect in the batch once, for all metrics."""

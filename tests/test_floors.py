@@ -57,10 +57,15 @@ def test_imports_go_down(path):
         theirs = parts[1] if len(parts) > 1 else "__init__"
         if theirs == mine:
             continue
-        assert floor(theirs) > floor(mine) or (theirs in FLOORS[-1] and mine in FLOORS[-1]) or {mine, theirs} == {
-            "__main__",
-            "cli",
-        }, f"{path.relative_to(PACKAGE)} imports {name}"
+        assert (
+            floor(theirs) > floor(mine)
+            or (theirs in FLOORS[-1] and mine in FLOORS[-1])
+            or {mine, theirs}
+            == {
+                "__main__",
+                "cli",
+            }
+        ), f"{path.relative_to(PACKAGE)} imports {name}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -56,12 +56,16 @@ class EMA(WeightAveraging):
         if self._average_model is not None:
             super().on_train_end(trainer, pl_module)
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Store the average as ``state_dict`` and the raw weights beside it."""
         if self._average_model is not None:
             super().on_save_checkpoint(trainer, pl_module, checkpoint)
 
-    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Restore both; outside of training the average is already what was loaded."""
         if self._average_model is not None:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)

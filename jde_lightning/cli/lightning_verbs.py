@@ -48,7 +48,9 @@ _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
 class ConfigKeeper(SaveConfigCallback):
     """Saves the configuration in the run's folder and in every checkpoint, so that neither is a riddle later."""
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Put the configuration, as YAML text, beside the weights."""
         checkpoint["config_yaml"] = self.parser.dump(self.config, skip_none=False)
 

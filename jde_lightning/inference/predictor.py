@@ -91,7 +91,7 @@ class Predictor:
             InputError: if the file is missing or holds something else.
         """
         loaded = load_network(Path(path), scale)
-        size = image_size or loaded.image_size or _DEFAULT_IMAGE_SIZE
+        size = (loaded.image_size or _DEFAULT_IMAGE_SIZE) if image_size is None else image_size
         return cls(
             loaded.network,
             size,

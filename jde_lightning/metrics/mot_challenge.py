@@ -158,10 +158,11 @@ def _parse(lines: list[str], source: Path | str, columns: range) -> npt.NDArray[
     Raises:
         InputError: if a value is no finite number, or the number of columns is wrong or changes.
     """
-    if not any(line.strip() for line in lines):
+    filled = [line for line in lines if line.strip()]
+    if not filled:
         return np.zeros((0, columns.start))
     try:
-        table = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
+        table = np.loadtxt(filled, delimiter=",", comments=None, ndmin=2)
     except ValueError:
         table = None
     if table is None or table.shape[1] not in columns or not np.isfinite(table).all():

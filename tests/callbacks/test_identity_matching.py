@@ -9,7 +9,16 @@ from jde_lightning.structures import Detections, FrameAnnotations, ValidationOut
 def frame(boxes, ids, sequence="A", roles=None):
     n = len(boxes)
     return FrameAnnotations(
-        Path("x.jpg"), 100, 100, boxes, np.zeros(n), ids, np.zeros(n) if roles is None else roles, np.ones(n), "D", sequence
+        Path("x.jpg"),
+        100,
+        100,
+        boxes,
+        np.zeros(n),
+        ids,
+        np.zeros(n) if roles is None else roles,
+        np.ones(n),
+        "D",
+        sequence,
     )
 
 

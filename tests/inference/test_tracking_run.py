@@ -127,7 +127,7 @@ def test_no_tracks_give_an_empty_file(tmp_path):
 
 def test_video_and_pictures(tmp_path):
     summary = track_source(Source(first=100), Detector(), Tracker, tmp_path, video=True, pictures=True)
-    assert names(tmp_path) == ["walk.mp4", *(f"walk/{n:06d}.jpg" for n in range(100, 105)), "walk.txt"]
+    assert names(tmp_path) == ["walk.mp4", "walk.txt", *(f"walk/{n:06d}.jpg" for n in range(100, 105))]
     capture = cv2.VideoCapture(str(summary.video))
     assert capture.get(cv2.CAP_PROP_FPS) == 25
     assert sum(1 for _ in iter(lambda: capture.read()[0], False)) == 5

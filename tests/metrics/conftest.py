@@ -1,11 +1,6 @@
-"""TrackEval as an oracle, and its helpers."""
-
-import sys
-from pathlib import Path
+"""TrackEval as an oracle."""
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # trackeval_oracle
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jde_lightning.models import YOLO11JDE, decode
-from jde_lightning.models.narrowing import is_wider
+from jde_lightning.models.narrowing import _natural_noise, is_wider
 
 DROPPED = slice(10, 26)
 
@@ -27,6 +27,12 @@ def wide() -> YOLO11JDE:
     return network
 
 
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    """Other images of the kind that the covariances come from: a random network sees no sense in anything else."""
+    return _natural_noise(torch.zeros(1), count=6)[4:]
+
+
 def load(wide: YOLO11JDE, folder, **kwargs) -> YOLO11JDE:
     torch.save(wide.state_dict(), folder / "wide.pt")
     network = YOLO11JDE("n", embed_dim=16, **kwargs).eval()
@@ -41,31 +47,28 @@ def person_logits(network: YOLO11JDE, images: torch.Tensor) -> torch.Tensor:
         return network(images).scores[:, 0]
 
 
-def test_channels_that_are_not_needed_go_without_a_trace(wide, tmp_path):
+def test_channels_that_are_not_needed_go_without_a_trace(wide, images, tmp_path):
     source = copy.deepcopy(wide)
     for branch in source.model[-1].cv3:
         branch[2].weight.data[0, DROPPED] = 0
         branch[1][1].conv.weight.data[:, DROPPED] = 0
-    images = torch.rand(2, 3, 96, 96)
     torch.testing.assert_close(
         person_logits(load(source, tmp_path), images), person_logits(source, images), rtol=1e-4, atol=1e-4
     )
 
 
-def test_copies_of_a_channel_are_merged(wide, tmp_path):
+def test_copies_of_a_channel_are_merged(wide, images, tmp_path):
     source = copy.deepcopy(wide)
     for branch in source.model[-1].cv3:
         for module in (branch[0][1], branch[1][0], branch[1][1]):
             for tensor in (module.conv.weight, *module.bn.state_dict().values()):
                 if tensor.ndim:
                     tensor.data[64:] = tensor.data[:16]
-    images = torch.rand(2, 3, 96, 96)
     expected, found = person_logits(source, images), person_logits(load(source, tmp_path), images)
     assert (found - expected).std() < 0.02 * expected.std()
 
 
-def test_better_than_keeping_the_first_channels(wide, tmp_path):
-    images = torch.rand(2, 3, 96, 96)
+def test_better_than_keeping_the_first_channels(wide, images, tmp_path):
     expected, found = person_logits(wide, images), person_logits(load(wide, tmp_path), images)
     naive = load(wide, tmp_path)
     for narrow, branch in zip(naive.model[-1].cv3, wide.model[-1].cv3, strict=True):
@@ -78,22 +81,21 @@ def test_better_than_keeping_the_first_channels(wide, tmp_path):
             for name, tensor in a.bn.state_dict().items():
                 tensor[...] = b.bn.state_dict()[name][:64] if tensor.ndim else 0
     error, naive_error = (found - expected).std(), (person_logits(naive, images) - expected).std()
-    assert error < 0.5 * naive_error
+    assert error < 0.1 * naive_error
 
 
-def test_several_classes_keep_their_order_and_unknown_ones_their_weights(wide, tmp_path):
-    torch.save({"ema": None, "model": wide}, tmp_path / "named.pt")
+def test_several_classes_keep_their_order_and_unknown_ones_their_weights(wide, images, tmp_path):
     network = YOLO11JDE("n", num_classes=2, embed_dim=16)
     network.class_names = ["unicorn", "7"]  # the wide network's classes are named by their numbers
     unicorn = network.state_dict()["model.23.cv3.0.2.bias"][0].clone()
-    wide.names = dict(enumerate(wide.class_names))
-    torch.save({"ema": None, "model": wide}, tmp_path / "named.pt")
+    named = copy.deepcopy(wide)
+    named.names = dict(enumerate(wide.class_names))
+    torch.save({"ema": None, "model": named}, tmp_path / "named.pt")
     network.load_weights(tmp_path / "named.pt")
-    images = torch.rand(2, 3, 96, 96)
     with torch.no_grad():
         expected, found = wide(images).scores[:, 7], network.eval()(images).scores[:, 1]
     assert torch.equal(network.state_dict()["model.23.cv3.0.2.bias"][0], unicorn)
-    assert (found - expected).std() < 0.7 * expected.std()
+    assert (found - expected).std() < 0.1 * expected.std()
 
 
 def test_equal_widths_are_not_touched(wide):

@@ -1,0 +1,168 @@
+"""The four verbs of Lightning: one small training through the front door, and how wrong input is answered."""
+
+import csv
+
+import pytest
+import torch
+import yaml
+
+from jde_lightning import JDEModule
+from jde_lightning.cli import main
+from jde_lightning.cli.lightning_verbs import JDELightningCLI, _model_words
+from jde_lightning.data.synthetic import SyntheticCrowd
+
+CONFIG = """
+trainer: {accelerator: cpu, max_epochs: 2, enable_progress_bar: false, enable_model_summary: false,
+          log_every_n_steps: 1, num_sanity_val_steps: 0, default_root_dir: ROOT/runs}
+model:
+  scale: n
+  embed_dim: 32
+  optimizer: {class_path: torch.optim.AdamW, init_args: {lr: 0.002}}
+data:
+  root: ROOT/data
+  train:
+    - {class_path: MOTChallenge, init_args: {path: MOT17/train}}
+    - {class_path: CrowdHuman, init_args: {path: CrowdHuman}}
+  val: [{class_path: MOTChallenge, init_args: {path: MOT17/val}}]
+  image_size: 96
+  batch_size: 4
+  num_workers: 0
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cli")
+    SyntheticCrowd(train_sequences=1, val_sequences=2, frames=6, stills=4, width=160, height=96, people=4).write(
+        root / "data"
+    )
+    (root / "config.yaml").write_text(CONFIG.replace("ROOT", str(root)))
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    assert main(["fit", "--config", str(folder / "config.yaml")]) == 0
+    return folder / "runs" / "version_0"
+
+
+def metrics(folder):
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return {name: [row[name] for row in rows if row.get(name)] for name in rows[0]}
+
+
+@pytest.mark.slow
+def test_fit_leaves_metrics_checkpoints_configuration_and_pictures(run):
+    values = metrics(run)
+    for name in ("box_loss", "cls_loss", "dfl_loss", "reid_loss", "positive_fraction"):
+        assert values[f"train/{name}"], name
+    for name in ("map50_95", "map50", "hota", "hota_motion", "mota", "idf1", "idsw", "deta", "assa"):
+        assert len(values[f"val/{name}"]) == 2, name
+    assert (run / "config.yaml").is_file()
+    assert list(run.glob("events.out.tfevents*"))
+    for name in ("best.ckpt", "last.ckpt"):
+        assert (run / "checkpoints" / name).is_file()
+    for name in ("training_batch.jpg", "validation_detections.jpg", "tracks_over_time.png", "hota_over_epochs.png"):
+        assert (run / "pictures" / name).stat().st_size > 1000, name
+
+
+@pytest.mark.slow
+def test_checkpoint_can_be_used_alone(run, folder):
+    saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["jde_lightning"]["class_names"] == ["person"]
+    assert saved["jde_lightning"]["image_size"] == 96
+    assert saved["JDEDataModule"]["identities"]["num_synthetic"] > 0
+    assert yaml.safe_load(saved["config_yaml"])["model"]["embed_dim"] == 32
+    module = JDEModule.load_from_checkpoint(run / "checkpoints" / "last.ckpt", map_location="cpu")
+    assert module.network.embed_dim == 32
+
+
+@pytest.mark.slow
+def test_a_second_run_gets_its_own_folder_and_resume_goes_on(run, folder):
+    before = (run / "config.yaml").read_text()
+    last = run / "checkpoints" / "last.ckpt"
+    config = str(folder / "config.yaml")
+    assert main(["fit", "--config", config, "--ckpt_path", str(last), "--trainer.max_epochs", "3"]) == 0
+    second = run.parent / "version_1"
+    assert len(metrics(second)["val/map50"]) == 1
+    assert torch.load(second / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 2
+    assert (run / "config.yaml").read_text() == before
+
+
+@pytest.mark.slow
+def test_validate_repeats_the_numbers_of_training(run, folder, capsys):
+    last = run / "checkpoints" / "last.ckpt"
+    assert main(["validate", "--config", str(run / "config.yaml"), "--ckpt_path", str(last)]) == 0
+    newest = max(run.parent.glob("version_*"), key=lambda p: int(p.name.split("_")[1]))
+    again, before = metrics(newest), metrics(run)
+    for name in ("val/map50_95", "val/hota", "val/mota"):
+        assert float(again[name][-1]) == pytest.approx(float(before[name][-1]), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_predict_writes_a_file_per_sequence(run, folder):
+    last = run / "checkpoints" / "last.ckpt"
+    assert main(["predict", "--config", str(run / "config.yaml"), "--ckpt_path", str(last)]) == 0
+    written = list(run.parent.glob("version_*/predictions/*.npz"))
+    assert len(written) == 2
+
+
+def parsed(folder, *words):
+    """The configuration that the command line makes, without running it."""
+
+    class Parsed(JDELightningCLI):
+        def instantiate_classes(self):
+            pass
+
+        def _run_subcommand(self, subcommand):
+            pass
+
+    return Parsed(["fit", "--config", str(folder / "config.yaml"), *words]).config["fit"]
+
+
+@pytest.mark.slow
+def test_explicit_model_flags_win_over_a_checkpoint_given_by_path(run, folder):
+    last = str(run / "checkpoints" / "last.ckpt")
+    config = parsed(folder, "--ckpt_path", last)
+    assert (config.model.conf, config.model.embed_dim) == (0.001, 32)
+    config = parsed(folder, "--model.conf", "0.7", "--ckpt_path", last, "--model.iou=0.5")
+    assert (config.model.conf, config.model.iou, config.model.embed_dim) == (0.7, 0.5, 32)
+
+
+def test_model_words_takes_flags_with_their_values():
+    words = ["fit", "--model.a", "1", "--data.b=2", "--model.c=3", "--model.d+=4", "--x", "5"]
+    assert _model_words(words) == ["--model.a", "1", "--model.c=3", "--model.d+=4"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--model.scale", "q"], "scale"),
+        (["--data.imagesize", "96"], "imagesize"),
+        (["--tracking_hota.tracker", "NoTracker"], "NoTracker"),
+        (["--data.train", "[{class_path: MOTChallenge, init_args: {splitt: all}}]"], "splitt"),
+    ],
+)
+def test_unknown_values_and_keys_are_one_line_that_names_them(folder, capsys, words, expected):
+    assert main(["fit", "--config", str(folder / "config.yaml"), *words]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("jde-lightning fit: error:")
+    assert expected in error
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--data.root", "/nowhere"], "/nowhere"),
+        (["--ckpt_path", "/nowhere/a.ckpt"], "/nowhere/a.ckpt: no such file"),
+        (["--model.weights", "/nowhere/yolo11n.pt"], "/nowhere/yolo11n.pt"),
+        (["--data.image_size", "100"], "data.image_size must be a positive multiple of 32, got 100"),
+        (["--data.batch_size", "0"], "data.batch_size must be at least 1, got 0"),
+    ],
+)
+def test_missing_files_and_bad_values_fail_with_one_line(folder, capsys, words, expected):
+    assert main(["fit", "--config", str(folder / "config.yaml"), *words]) in (1, 2)
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("jde-lightning fit: error:")
+    assert expected in error

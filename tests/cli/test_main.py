@@ -1,0 +1,64 @@
+import subprocess
+import sys
+
+import pytest
+
+from jde_lightning.cli import main
+
+VERBS = ["fit", "validate", "test", "predict", "track", "evaluate", "data synthesize"]
+
+
+def test_help_lists_every_verb_with_a_line(capsys):
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for verb in VERBS:
+        assert sum(line.strip().startswith(verb + "  ") for line in lines) == 1
+
+
+def test_help_and_package_import_nothing_heavy():
+    code = (
+        "import sys, jde_lightning; from jde_lightning.cli import main; main(['--help']);"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'lightning', 'ultralytics', 'cv2', 'numpy'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_no_words_print_the_overview_and_fail(capsys):
+    assert main([]) == 2
+    assert "usage: jde-lightning" in capsys.readouterr().out
+
+
+def test_unknown_verb_lists_the_known_ones(capsys):
+    assert main(["trian"]) == 2
+    error = capsys.readouterr().err
+    assert "unknown verb 'trian'" in error
+    assert "evaluate" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("jde-lightning 0.")
+
+
+@pytest.mark.parametrize("verb", [["track"], ["evaluate"], ["data", "synthesize"]])
+def test_own_verbs_have_help_with_an_example(verb, capsys):
+    assert main([*verb, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"usage: jde-lightning {' '.join(verb)}" in out
+    assert "example" in out.lower()
+
+
+def test_an_input_error_is_one_line_and_debug_shows_the_traceback(capsys, tmp_path):
+    words = ["evaluate", "--gt", str(tmp_path / "nowhere"), "--results", str(tmp_path)]
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "nowhere" in error
+    with pytest.raises(Exception, match="nowhere"):
+        main([*words, "--debug"])
+
+
+def test_wrong_option_of_an_own_verb_is_wrong_usage(capsys):
+    assert main(["evaluate", "--no-such-option"]) == 2

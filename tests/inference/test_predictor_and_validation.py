@@ -1,0 +1,51 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from jde_lightning.data.collate import collate_validation
+from jde_lightning.data.datasets import FrameDataset
+from jde_lightning.data.index import FrameIndex
+from jde_lightning.inference.predictor import Predictor
+from jde_lightning.inference.sources import open_source
+from jde_lightning.module import JDEModule
+from jde_lightning.structures import FrameAnnotations
+
+
+@pytest.fixture(scope="module")
+def module():
+    torch.manual_seed(0)
+    made = JDEModule(scale="n", embed_dim=8, image_size=128, conf=0.01, max_det=30)
+    made.network.train()
+    with torch.no_grad():
+        made.network(torch.rand(4, 3, 128, 128))
+        for branch in made.network.model[-1].cv3:
+            torch.nn.init.normal_(branch[2].weight, std=0.3)
+            branch[2].bias.fill_(-2.0)
+    return made.eval()
+
+
+def test_checkpoint_detects_as_its_validation_did(module, tmp_path):
+    rng = np.random.default_rng(1)
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    frames = []
+    for number in (1, 2):
+        path = folder / f"{number:06d}.jpg"
+        cv2.imwrite(str(path), cv2.resize(rng.integers(0, 255, (9, 16, 3), dtype=np.uint8), (320, 180)))
+        frames.append(FrameAnnotations(path, 320, 180, [], [], [], [], [], sequence="frames", frame=number))
+    checkpoint = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
+    module.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+
+    dataset = FrameDataset(FrameIndex.from_frames(frames), image_size=128)
+    expected = module.validation_step(collate_validation([dataset[0], dataset[1]]), 0).detections
+    predictor = Predictor.from_checkpoint(tmp_path / "last.ckpt", conf=0.01, max_det=30, device="cpu")
+    found = predictor.detect([frame.image for frame in open_source(str(folder))])
+
+    assert predictor.image_size == 128
+    for one, other in zip(found, expected, strict=True):
+        assert len(one) == len(other) == 30
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.scores, other.scores)
+        np.testing.assert_array_equal(one.embeddings, other.embeddings)

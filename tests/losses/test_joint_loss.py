@@ -1,0 +1,107 @@
+"""The training loss: its terms, its scale, and a gradient for every parameter."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from test_detection_loss import STRIDES, batch_of, maps
+
+from jde_lightning.losses import DetectionLoss, JDELoss, ReIDLoss
+from jde_lightning.losses.joint import positive_fraction
+from jde_lightning.models import YOLO11JDE, RawMaps
+
+
+def batch_with_pairs() -> dict:
+    batch = batch_of([4, 4, 4, 4])
+    batch["identities"] = torch.tensor([0, 1, 2, -1, 0, 1, 3, 4, 5, 6, 7, -1, 8, 9, 2, 10])
+    return batch
+
+
+def test_terms_are_those_of_the_parts():
+    raw, batch = maps(), batch_with_pairs()
+    total, items = JDELoss(1, STRIDES)(raw, batch)
+    found = DetectionLoss(1, STRIDES).terms(raw, batch)
+    rows = torch.stack([raw.embeddings[b, :, a] for b, a in zip(found.images, found.anchors, strict=True)])
+    reid = ReIDLoss()(rows, found.identities, found.confidences)
+    assert reid > 0
+    assert [items[name] for name in ("box_loss", "cls_loss", "dfl_loss")] == found.losses.tolist()
+    torch.testing.assert_close(items["reid_loss"], reid.detach())
+    torch.testing.assert_close(total, 4 * (found.losses.sum() + reid))
+    assert all(not item.requires_grad and item.shape == () for item in items.values())
+
+
+def test_gain_and_replacement_of_the_reid_loss():
+    raw, batch = maps(), batch_with_pairs()
+    reid_loss = ReIDLoss(top_confidence=0.5)
+    once = JDELoss(1, STRIDES, reid_loss=reid_loss)(raw, batch)[1]["reid_loss"]
+    twice = JDELoss(1, STRIDES, reid=2.0, reid_loss=reid_loss)(raw, batch)[1]["reid_loss"]
+    torch.testing.assert_close(twice, 2 * once)
+    assert once != JDELoss(1, STRIDES)(raw, batch)[1]["reid_loss"]
+
+
+def test_without_reid_the_embeddings_get_a_gradient_of_0():
+    raw, batch = maps(), batch_with_pairs()
+    total, items = JDELoss(1, STRIDES, reid=0.0)(raw, batch)
+    total.backward()
+    assert items["reid_loss"] == 0
+    assert (raw.embeddings.grad == 0).all()
+    assert raw.boxes.grad.abs().max() > 0
+
+
+def test_small_target_stride_reaches_the_assigner():
+    raw, batch = maps(), batch_of([6, 6, 6, 6], 4, 12)
+    expected = DetectionLoss(1, STRIDES, small_target_stride=0).terms(raw, batch).losses
+    items = JDELoss(1, STRIDES, small_target_stride=0)(raw, batch)[1]
+    assert items["box_loss"] == expected[0]
+    assert items["box_loss"] != JDELoss(1, STRIDES)(raw, batch)[1]["box_loss"]
+
+
+@pytest.mark.parametrize("counts", [[3, 0], [0, 0], [2, 5]])
+def test_every_parameter_gets_a_gradient(counts):
+    torch.manual_seed(0)
+    network = YOLO11JDE("n", embed_dim=8)
+    total, items = JDELoss(1, network.strides)(network(torch.rand(2, 3, 160, 192)), batch_of(counts))
+    total.backward()
+    without = [name for name, p in network.named_parameters() if p.grad is None and p.requires_grad]
+    assert without == []
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.requires_grad)
+    assert all(item.isfinite() for item in items.values())
+
+
+def test_autocast_changes_nothing():
+    raw, batch = maps(), batch_with_pairs()
+    loss = JDELoss(1, STRIDES)
+    expected = loss(raw, batch)[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(loss(raw, batch)[0], expected)
+
+
+def test_half_precision_maps_are_computed_in_float32():
+    raw, batch = maps(), batch_with_pairs()
+    half = RawMaps(*(t.detach().bfloat16().requires_grad_() for t in raw[:3]), raw.shapes)
+    rounded = RawMaps(*(t.detach().float() for t in half[:3]), raw.shapes)
+    loss = JDELoss(1, STRIDES)
+    total = loss(half, batch)[0]
+    assert total.dtype == torch.float32
+    assert torch.equal(total, loss(rounded, batch)[0])
+    total.backward()
+    assert half.embeddings.grad.dtype == torch.bfloat16
+
+
+def test_copies_and_pickles_after_use():
+    raw, batch = maps(), batch_with_pairs()
+    loss = JDELoss(1, STRIDES)
+    expected = loss(raw, batch)[0]
+    for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert torch.equal(other(raw, batch)[0], expected)
+    assert loss.state_dict() == {}
+
+
+@pytest.mark.parametrize(
+    ("identities", "expected"), [([], 0), ([-1, -1], 0), ([3], 0), ([1, 1, 2], 0.5), ([0, 0, -1, -1, 5, 5, 6, 7], 0.5)]
+)
+def test_positive_fraction(identities, expected):
+    value = positive_fraction(torch.tensor(identities, dtype=torch.int64))
+    assert value.dtype == torch.float32
+    assert value.item() == expected

@@ -1,0 +1,54 @@
+"""Every configuration is parsed against the real signatures, and begins with what it is for and how to run it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jde_lightning.cli.lightning_verbs import JDELightningCLI
+from jde_lightning.inference.tracker_config import load_tracker_factory
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+FILES = sorted(CONFIGS.rglob("*.yaml"))
+EXPERIMENTS = [path for path in FILES if path.parent.name not in ("trackers", "overlays")]
+OVERLAYS = sorted(CONFIGS.glob("overlays/*.yaml"))
+TRACKERS = sorted(CONFIGS.glob("trackers/*.yaml"))
+
+
+class Parsed(JDELightningCLI):
+    """Parses and builds everything but the trainer's run."""
+
+    def _run_subcommand(self, subcommand):
+        pass
+
+
+def build(tmp_path, *configs):
+    words = [word for path in configs for word in ("--config", str(path))]
+    extra = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.strategy", "auto"]
+    return Parsed(["fit", *words, *extra, "--trainer.default_root_dir", str(tmp_path)])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(CONFIGS)))
+def test_begins_with_purpose_and_command(path):
+    first, second = path.read_text().splitlines()[:2]
+    assert first.startswith("# ")
+    assert second.startswith("# jde-lightning ")
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: str(p.relative_to(CONFIGS)))
+def test_experiment_builds_module_data_and_callbacks(path, tmp_path):
+    cli = build(tmp_path, path)
+    written = yaml.safe_load(path.read_text())
+    assert cli.model.network.embed_dim == written["model"]["embed_dim"]
+    assert cli.model.image_size == written["data"]["image_size"] == cli.datamodule.image_size
+    assert list(written) == [key for key in ("trainer", "model", "data") if key in written] + list(written)[3:]
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda p: p.name)
+def test_overlay_goes_over_the_quickstart(path, tmp_path):
+    assert build(tmp_path, CONFIGS / "quickstart.yaml", path).trainer is not None
+
+
+@pytest.mark.parametrize("path", TRACKERS, ids=lambda p: p.name)
+def test_tracker_builds(path):
+    assert load_tracker_factory(str(path))(25.0) is not None

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import torch
+
+from jde_lightning import JDEModule, __version__
+from jde_lightning.errors import InputError
+from jde_lightning.structures import FrameAnnotations, Letterbox
+
+
+def module(**kwargs):
+    torch.manual_seed(0)
+    return JDEModule(scale="n", embed_dim=32, **kwargs)
+
+
+def batch(num_boxes=3, size=64):
+    return {
+        "images": torch.randint(0, 255, (2, 3, size, size), dtype=torch.uint8),
+        "boxes": torch.tensor([[4.0, 4, 24, 44], [30, 10, 60, 60], [4, 4, 24, 44]])[:num_boxes],
+        "labels": torch.zeros(num_boxes, dtype=torch.int64),
+        "identities": torch.tensor([0, 1, 0])[:num_boxes],
+        "batch_idx": torch.tensor([0, 0, 1])[:num_boxes],
+        "ignore_boxes": torch.zeros(0, 4),
+        "ignore_batch_idx": torch.zeros(0, dtype=torch.int64),
+    }
+
+
+class FakeTrainer:
+    def __init__(self, steps=100, epochs=10, accumulate=1):
+        self.estimated_stepping_batches = steps
+        self.max_epochs = epochs
+        self.accumulate_grad_batches = accumulate
+        self.world_size = 1
+
+
+def attach(jde, **kwargs):
+    jde._trainer = FakeTrainer(**kwargs)
+    jde.log_dict = jde.log = lambda *a, **k: None
+    return jde
+
+
+def test_training_step_is_the_joint_loss_of_the_scaled_images_times_accumulation():
+    data = batch()
+    jde = attach(module(), accumulate=4)
+    total, _ = jde.loss(jde.network(data["images"].float() / 255), data)
+    assert jde.training_step(data, 0).item() == pytest.approx(4 * total.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("num_boxes", [0, 1, 3])
+def test_every_parameter_gets_a_gradient_whatever_the_batch_holds(num_boxes):
+    jde = attach(module())
+    loss = jde.training_step(batch(num_boxes), 0)
+    loss.backward()
+    assert torch.isfinite(loss)
+    missing = [n for n, p in jde.named_parameters() if p.requires_grad and p.grad is None]
+    assert missing == []
+
+
+def test_validation_step_returns_detections_in_original_pixels():
+    jde = module(conf=0.0, max_det=5).eval()
+    frame = FrameAnnotations("x.jpg", 640, 640, np.zeros((0, 4)), [], [], [], [])
+    data = {**batch(), "frames": [frame, frame], "letterboxes": [Letterbox(0.1, 0, 0), Letterbox(0.5, 3, 7)]}
+    with torch.no_grad():
+        output = jde.validation_step(data, 0)
+        raw = jde(data["images"])
+    assert np.allclose(output.detections[0].boxes, raw[0].boxes * 10, rtol=1e-5)
+    assert np.allclose(output.detections[1].boxes, (raw[1].boxes - [3, 7, 3, 7]) * 2, rtol=1e-4, atol=1e-3)
+    assert np.allclose(np.linalg.norm(output.detections[0].embeddings, axis=1), 1, atol=1e-5)
+
+
+def test_parameter_groups_hold_every_parameter_once_and_decay_weights_only():
+    jde = module(reid_lr_factor=5.0)
+    groups = jde.parameter_groups()
+    grouped = [id(p) for g in groups for p in g["params"]]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) == {id(p) for p in jde.parameters() if p.requires_grad}
+    names = {id(p): n for n, p in jde.network.named_parameters()}
+    for group in groups:
+        for parameter in group["params"]:
+            name = names[id(parameter)]
+            assert (group["weight_decay"] > 0) == (parameter.ndim > 1)
+            assert group["is_bias"] == name.endswith("bias") or parameter.ndim == 1
+            assert group["lr_factor"] == (5.0 if ".cv4." in name else 1.0)
+
+
+@pytest.mark.parametrize(("steps", "kind", "lr"), [(100, torch.optim.AdamW, 0.002), (20_000, torch.optim.SGD, 0.01)])
+def test_optimiser_without_a_choice_follows_the_papers_rule(steps, kind, lr):
+    jde = attach(module(), steps=steps)
+    built = jde.configure_optimizers()
+    assert type(built["optimizer"]) is kind
+    assert built["lr_scheduler"]["scheduler"].base_lrs[0] == pytest.approx(lr)
+
+
+def test_branch_learns_at_its_own_rate():
+    jde = attach(module(reid_lr_factor=4.0, optimizer=lambda groups: torch.optim.SGD(groups, lr=0.5)))
+    base = jde.configure_optimizers()["lr_scheduler"]["scheduler"].base_lrs
+    assert sorted(set(base)) == [0.5, 2.0]
+
+
+def test_frozen_layers_neither_learn_nor_move_their_statistics():
+    jde = attach(module(frozen_layers=11)).train()
+    before = {n: b.clone() for n, b in jde.network.named_buffers()}
+    jde.training_step(batch(), 0).backward()
+    for name, parameter in jde.network.named_parameters():
+        layer = int(name.split(".")[1])
+        if layer < 11:
+            assert parameter.grad is None
+    for name, buffer in jde.network.named_buffers():
+        if name.endswith("running_mean"):
+            assert torch.equal(buffer, before[name]) == (int(name.split(".")[1]) < 11)
+
+
+def test_endless_training_is_refused_because_the_schedule_needs_an_end():
+    jde = attach(module(), steps=float("inf"), epochs=-1)
+    with pytest.raises(InputError, match="set trainer.max_epochs"):
+        jde.configure_optimizers()
+
+
+def test_checkpoint_metadata_is_plain_and_objects_are_left_out():
+    jde = module(reid_loss=torch.nn.Identity())
+    checkpoint = {"hyper_parameters": dict(jde.hparams)}
+    jde.on_save_checkpoint(checkpoint)
+    assert checkpoint["jde_lightning"] == {
+        "version": __version__,
+        "scale": "n",
+        "embed_dim": 32,
+        "class_names": ["person"],
+        "image_size": 640,
+    }
+    assert "reid_loss" not in checkpoint["hyper_parameters"]
+    assert checkpoint["hyper_parameters"]["scale"] == "n"
