@@ -73,7 +73,7 @@ class MosaicDataset(Dataset[TrainingSample]):
         self.augmentation = augmentation or AugmentationConfig()
         self.reduced_decode = reduced_decode
         self._cache = TileCache(cache_images)
-        self._canvas = np.empty((0, 0, 3), np.uint8)
+        self._canvas = np.empty((0, 0, 4), np.uint8)
         ignored = (index.roles == Role.IGNORE) | (index.roles == Role.POSITIVE)
         kinds = np.select([index.learnable, ignored], [_LEARNED, _IGNORED], _UNUSED)
         self._kinds = kinds.astype(np.int8)
@@ -160,13 +160,13 @@ class MosaicDataset(Dataset[TrainingSample]):
     ) -> ImageArray:
         visible = mosaic.visible_region(matrix, self.image_size, canvas)
         if visible is None:
-            return np.full((self.image_size, self.image_size, 3), PADDING, np.uint8)
+            return np.full((self.image_size, self.image_size, 4), PADDING, np.uint8)
         tiles = [
             self._tile(frame) if place.region.intersect(visible) is not None else None
             for frame, place in zip(frames.tolist(), placements, strict=True)
         ]
         if self._canvas.shape[:2] != (canvas.y2, canvas.x2):  # kept from sample to sample: allocating it takes longer
-            self._canvas = np.empty((canvas.y2, canvas.x2, 3), np.uint8)
+            self._canvas = np.empty((canvas.y2, canvas.x2, 4), np.uint8)
         mosaic.paint(self._canvas, tiles, placements, visible)
         return augment.warp_image(self._canvas, matrix, self.image_size)
 

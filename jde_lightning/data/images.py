@@ -146,8 +146,7 @@ def letterbox(image: ImageArray, size: int, stride: int = 32, square: bool = Fal
 def to_rgb_planes(image: ImageArray) -> ImageArray:
     """Turn ``(H, W, 3)`` BGR into contiguous ``(3, H, W)`` RGB, the layout of the network."""
     planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
-    for channel in range(3):
-        cv2.extractChannel(image, 2 - channel, dst=planes[channel])
+    cv2.split(image, [planes[2], planes[1], planes[0]])  # writes into the planes
     return planes
 
 

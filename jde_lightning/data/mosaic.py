@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from jde_lightning.data.augment import is_affine
@@ -101,7 +102,8 @@ def paint(
     """Paint the tiles on grey into the visible part of the canvas, leaving the rest as it is.
 
     Args:
-        canvas: ``(H, W, 3)`` uint8, changed in place.
+        canvas: ``(H, W, 4)`` uint8, BGR and an unused channel, changed in place. OpenCV warps four channels more than
+            twice as fast as three, with the same result.
         tiles: the ``(h, w, 3)`` uint8 images; ``None`` for one that lies outside the visible part.
         placements: where each lies.
         visible: the part to paint.
@@ -114,4 +116,5 @@ def paint(
             continue
         x1, y1, x2, y2 = part
         left, top = placement.left, placement.top
-        canvas[y1:y2, x1:x2] = tile[y1 - top : y2 - top, x1 - left : x2 - left]
+        source = tile[y1 - top : y2 - top, x1 - left : x2 - left]
+        cv2.cvtColor(source, cv2.COLOR_BGR2BGRA, dst=canvas[y1:y2, x1:x2])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torchmetrics.detection import MeanAveragePrecision
 
+from jde_lightning.metrics.processes import gathered_states
 from jde_lightning.structures import Detections, FrameAnnotations
 
 _Target = dict[str, torch.Tensor]
@@ -20,8 +22,7 @@ class DetectionAP(MeanAveragePrecision):
     precision of an image with 300 people. A detection on an ignored box (more than the IoU threshold of its own area)
     that matches no object is not counted; annotations of other classes are unknown to this metric.
 
-    To synchronise over processes, the metric must be on the device that the process group talks through (the GPU for
-    NCCL).
+    Processes may hold different numbers of images, and the metric may stay on the CPU under NCCL.
 
     Args:
         max_detections: number of detections of an image that count, best scores first.
@@ -31,7 +32,12 @@ class DetectionAP(MeanAveragePrecision):
 
     def __init__(self, max_detections: int = 1000) -> None:
         super().__init__(
-            box_format="xyxy", backend="faster_coco_eval", max_detection_thresholds=[1, 10, max_detections]
+            box_format="xyxy",
+            backend="faster_coco_eval",
+            max_detection_thresholds=[1, 10, max_detections],
+            # COCO's own thresholds; torchmetrics' default has them in float32, which misses a recall of exactly 0.3.
+            iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(),
+            rec_thresholds=np.linspace(0, 1, 101).tolist(),
         )
 
     def update(self, frames: Sequence[FrameAnnotations], detections: Sequence[Detections]) -> None:
@@ -50,6 +56,14 @@ class DetectionAP(MeanAveragePrecision):
         values = super().compute()
         named = {"map50_95": float(values["map"]), "map50": float(values["map_50"])}
         return {name: value for name, value in named.items() if value >= 0}  # COCO says -1 for "undefined"
+
+    def _sync_dist(self, dist_sync_fn: Any = None, process_group: Any = None) -> None:
+        """Gather the images of all processes; torchmetrics' own way hangs where they have different numbers of them."""
+        states = {name: [value.cpu().numpy() for value in getattr(self, name)] for name in self._reductions}
+        parts = gathered_states(states, process_group or self.process_group)
+        for name in states:
+            values = [torch.from_numpy(value).to(self.device) for part in parts for value in part[name]]
+            setattr(self, name, values)
 
     def _prediction(self, found: Detections) -> _Target:
         """Detections of one image as torchmetrics takes them."""

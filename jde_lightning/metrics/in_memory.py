@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from jde_lightning.boxes import xyxy_to_ltwh
+from jde_lightning.errors import InputError
 from jde_lightning.files import written_whole
 from jde_lightning.metrics.mot_challenge import MOTRows, parse_results
 from jde_lightning.structures import NO_IDENTITY, FrameAnnotations, Role, Tracks
@@ -85,27 +86,33 @@ def ground_truth_from_annotations(frames: Sequence[FrameAnnotations]) -> MOTRows
         The rows, frame by frame in the given order.
 
     Raises:
-        ValueError: if a positive box has no identity.
+        InputError: if a positive box has no identity, or an identity occurs twice in a frame.
     """
     counts = [len(frame) for frame in frames]
     if not sum(counts):
         empty = np.zeros(0)
         integers = np.zeros(0, np.int64)
         return MOTRows(integers, integers, np.zeros((0, 4)), empty, integers, empty)
+    numbers = np.repeat(np.array([frame.frame for frame in frames], np.int64), counts)
     roles = np.concatenate([frame.roles for frame in frames])
     ids = np.concatenate([frame.identities for frame in frames])
     positive = roles == Role.POSITIVE
     unnamed = ids == NO_IDENTITY
     if (unnamed & positive).any():
-        number = np.repeat([frame.frame for frame in frames], counts)[int(np.argmax(unnamed & positive))]
+        number = numbers[np.argmax(unnamed & positive)]
         msg = f"sequence {frames[0].sequence}, frame {number}: a positive box has no identity, tracking needs one"
-        raise ValueError(msg)
+        raise InputError(msg)
+    named, times = np.unique(np.stack([numbers, ids], axis=1)[positive], axis=0, return_counts=True)
+    if (times > 1).any():
+        number, identity = named[np.argmax(times > 1)]
+        msg = f"sequence {frames[0].sequence}, frame {number}: identity {identity} occurs {times.max()} times"
+        raise InputError(msg)
     # Boxes that are not evaluated may lack an identity; each gets a number of its own, since ids must be unique.
     ids = np.where(unnamed, -1 - np.arange(len(ids)), ids)
     ltwh = xyxy_to_ltwh(np.concatenate([frame.boxes for frame in frames]).astype(np.float64))
     ltwh[:, :2] += 1
     return MOTRows(
-        frames=np.repeat(np.array([frame.frame for frame in frames], np.int64), counts),
+        frames=numbers,
         ids=ids.astype(np.int64),
         boxes_ltwh=ltwh.round(3),
         scores=positive.astype(np.float64),

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torchmetrics import Metric
 
 from jde_lightning.metrics.mot_challenge import MOTRows
-from jde_lightning.metrics.scores import COUNT_SHAPES, scores_from_counts, sequence_counts
+from jde_lightning.metrics.processes import gathered_states
+from jde_lightning.metrics.scores import COUNT_SHAPES, scores_from_counts, sequence_counts, summed
 from jde_lightning.metrics.sequences import BENCHMARKS, Benchmark
 
 
 class TrackingMetrics(Metric):
     """HOTA, CLEAR MOT and identity metrics of many sequences, equal to TrackEval's combined scores.
 
-    All states are float64 sums, so the result does not depend on how whole sequences are spread over processes. To
-    synchronise over processes, the metric must be on the device that the process group talks through (the GPU for
-    NCCL); MPS has no float64, there it stays on the CPU.
+    All states are float64 sums, so the result does not depend on how whole sequences are spread over processes; some
+    may have none. The metric may stay on the CPU under NCCL, and must do so on a Mac: MPS has no float64.
 
     Args:
         benchmark: whose rules hold: the distractor classes of MOT16, MOT17 or MOT20; none for MOT15 and ``none``.
@@ -54,3 +56,10 @@ class TrackingMetrics(Metric):
     def compute(self) -> dict[str, float | int]:
         """Return the scores of all sequences together, see :func:`jde_lightning.metrics.scores.scores_from_counts`."""
         return scores_from_counts({name: getattr(self, name).cpu().numpy() for name in COUNT_SHAPES})
+
+    def _sync_dist(self, dist_sync_fn: Any = None, process_group: Any = None) -> None:
+        """Add up the states of all processes."""
+        states = {name: getattr(self, name).cpu().numpy() for name in COUNT_SHAPES}
+        total = summed(gathered_states(states, process_group or self.process_group))
+        for name, value in total.items():
+            setattr(self, name, torch.from_numpy(np.array(value)).to(self.device))

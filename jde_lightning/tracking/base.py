@@ -60,7 +60,7 @@ class Tracker(ABC):
     """
 
     def __init__(self, frame_rate: float, track_buffer: int, *, appearance: bool) -> None:
-        if not _is_number(frame_rate) or not 0 < frame_rate < math.inf:
+        if not _is_number(frame_rate) or frame_rate <= 0:
             msg = f"frame_rate must be a number of frames per second above 0, got {frame_rate!r}"
             raise InputError(msg)
         if not _is_number(track_buffer) or track_buffer < 0 or track_buffer != int(track_buffer):
@@ -141,14 +141,12 @@ class Tracker(ABC):
         left[taken] = False
         return matched, columns[left]
 
-    def _iou_match(self, limit: float, *, fuse: bool) -> Match:
-        """Association by overlap alone, with or without the detection's score, below ``limit``."""
-
-        def match(slots: IndexArray, columns: IndexArray, seen: Observations) -> tuple[IndexArray, IndexArray]:
-            rows, taken, cost = overlapping_pairs(self._tracklets.boxes(slots), seen.boxes[columns])
-            return assign(rows, taken, fuse_score(cost, seen.scores[columns[taken]]) if fuse else cost, limit)
-
-        return match
+    def _overlap_match(
+        self, slots: IndexArray, columns: IndexArray, seen: Observations, *, limit: float, fuse: bool = False
+    ) -> tuple[IndexArray, IndexArray]:
+        """Associate by overlap alone, weighed by the detection's score if ``fuse``, below ``limit``."""
+        rows, taken, cost = overlapping_pairs(self._tracklets.boxes(slots), seen.boxes[columns])
+        return assign(rows, taken, fuse_score(cost, seen.scores[columns[taken]]) if fuse else cost, limit)
 
     def _keep_books(self, found: Associated, started: IndexArray) -> None:
         """Move tracklets between the lists, in the order that decides who may live one frame longer.

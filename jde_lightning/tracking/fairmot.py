@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from jde_lightning.tracking import kalman
@@ -53,17 +55,19 @@ class FairMOTTracker(Tracker):
     ) -> None:
         self.conf_thresh = check_fraction("conf_thresh", conf_thresh)
         self.first_match_thresh = check_fraction("first_match_thresh", first_match_thresh)
-        self._overlap_match = self._iou_match(check_fraction("second_match_thresh", second_match_thresh), fuse=False)
-        self._new_match = self._iou_match(check_fraction("new_match_thresh", new_match_thresh), fuse=False)
+        self.second_match_thresh = check_fraction("second_match_thresh", second_match_thresh)
+        self.new_match_thresh = check_fraction("new_match_thresh", new_match_thresh)
         super().__init__(frame_rate, track_buffer, appearance=appearance)
 
     def _associate(self, active: IndexArray, lost: IndexArray, waiting: IndexArray, seen: Observations) -> Associated:
         columns = np.flatnonzero(seen.scores >= self.conf_thresh)
-        first = self._look_match if self.appearance else self._overlap_match
+        second = partial(self._overlap_match, limit=self.second_match_thresh)
+        third = partial(self._overlap_match, limit=self.new_match_thresh)
+        first = self._look_match if self.appearance else second
         matched, columns = self._stage(first, np.concatenate((active, lost)), columns, seen)
         left = active[~matched[: len(active)]]
-        found, columns = self._stage(self._overlap_match, left, columns, seen)
-        accepted, columns = self._stage(self._new_match, waiting, columns, seen)
+        found, columns = self._stage(second, left, columns, seen)
+        accepted, columns = self._stage(third, waiting, columns, seen)
         return Associated(
             refound=matched[len(active) :], lost=left[~found], rejected=waiting[~accepted], starting=columns
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
@@ -91,12 +93,14 @@ class YOLO11JDETracker(Tracker):
         self.track_low_thresh = check_fraction("track_low_thresh", track_low_thresh)
         self.new_track_thresh = check_fraction("new_track_thresh", new_track_thresh)
         self.first_match_thresh = check_fraction("first_match_thresh", first_match_thresh)
+        self.second_match_thresh = check_fraction("second_match_thresh", second_match_thresh)
+        self.new_match_thresh = check_fraction("new_match_thresh", new_match_thresh)
+        self.first_fuse, self.second_fuse, self.new_fuse = first_fuse, second_fuse, new_fuse
         self.proximity_thresh = check_fraction("proximity_thresh", proximity_thresh)
         self.appearance_thresh = check_fraction("appearance_thresh", appearance_thresh)
         self.gate_thresh = check_fraction("gate_thresh", gate_thresh)
         self.appearance_weight = check_fraction("appearance_weight", appearance_weight)
         self.min_weight = check_fraction("min_weight", min_weight)
-        self.first_fuse = first_fuse
         if track_low_thresh > track_high_thresh:
             span = f"between 0 and track_high_thresh ({track_high_thresh})"
             msg = f"track_low_thresh must be a number {span}, got {track_low_thresh}"
@@ -104,19 +108,17 @@ class YOLO11JDETracker(Tracker):
         # Whether a pair beyond proximity_thresh, or without overlap, costs too much to match in any case.
         far_overlap = 1.0 if gate_thresh < 1 else proximity_thresh
         self._far_is_out = proximity_thresh < 1 and min_weight * far_overlap + appearance_weight >= first_match_thresh
-        self._second_match = self._iou_match(
-            check_fraction("second_match_thresh", second_match_thresh), fuse=second_fuse
-        )
-        self._new_match = self._iou_match(check_fraction("new_match_thresh", new_match_thresh), fuse=new_fuse)
         super().__init__(frame_rate, track_buffer, appearance=appearance)
 
     def _associate(self, active: IndexArray, lost: IndexArray, waiting: IndexArray, seen: Observations) -> Associated:
         high = np.flatnonzero(seen.scores >= self.track_high_thresh)
         low = np.flatnonzero((seen.scores >= self.track_low_thresh) & (seen.scores < self.track_high_thresh))
+        second = partial(self._overlap_match, limit=self.second_match_thresh, fuse=self.second_fuse)
+        third = partial(self._overlap_match, limit=self.new_match_thresh, fuse=self.new_fuse)
         matched, high = self._stage(self._first_match, np.concatenate((active, lost)), high, seen)
         left = active[~matched[: len(active)]]
-        found, _ = self._stage(self._second_match, left, low, seen, learn_appearance=False)
-        accepted, high = self._stage(self._new_match, waiting, high, seen)
+        found, _ = self._stage(second, left, low, seen, learn_appearance=False)
+        accepted, high = self._stage(third, waiting, high, seen)
         return Associated(
             refound=matched[len(active) :],
             lost=left[~found],

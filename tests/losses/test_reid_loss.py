@@ -144,6 +144,18 @@ def test_all_negatives_closer_than_the_positive_is_exactly_0():
     assert (embeddings.grad == 0).all()
 
 
+def test_nothing_mined_never_reaches_the_loss():
+    class MeanOfNothing(torch.nn.Module):
+        def forward(self, embeddings, identities, mined):
+            return embeddings[mined[0]].mean()
+
+    class NothingMined(torch.nn.Module):
+        def forward(self, embeddings, identities):
+            return (identities[:0],) * 3
+
+    assert ReIDLoss(NothingMined(), MeanOfNothing())(*example()).item() == 0
+
+
 def test_float32_under_autocast_and_from_half():
     embeddings, identities, _ = example()
     expected = ReIDLoss()(embeddings, identities)

@@ -170,9 +170,7 @@ def test_defined_metrics_do_not_warn(caplog):
 
 
 def test_wrong_input_is_refused():
-    with pytest.raises(
-        ValueError, match=r"expected embeddings \(N, D\) and identities \(N,\), got \(3, 2\) and \(4,\)"
-    ):
+    with pytest.raises(ValueError, match=r"expected embeddings \(N, D\) .*, got \(3, 2\) and \(4,\)"):
         embedding_metrics(np.ones((3, 2)), np.zeros(4))
     with pytest.raises(ValueError, match="embeddings must be finite"):
         embedding_metrics(np.array([[1.0, np.nan]]), [0])

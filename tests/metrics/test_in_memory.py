@@ -93,8 +93,17 @@ def test_no_annotations():
 
 def test_positive_box_needs_an_identity():
     frames = [annotations(1, [], [], []), annotations(2, [[0, 0, 1, 1]], [-1], [Role.POSITIVE])]
-    with pytest.raises(ValueError, match="sequence s, frame 2: a positive box has no identity"):
+    with pytest.raises(InputError, match="sequence s, frame 2: a positive box has no identity"):
         ground_truth_from_annotations(frames)
+
+
+def test_identity_twice_in_a_frame():
+    twice = [[0, 0, 1, 1], [5, 5, 9, 9], [7, 7, 9, 9]]
+    frames = [annotations(6, twice, [3, 4, 3], [Role.POSITIVE] * 3)]
+    with pytest.raises(InputError, match="sequence s, frame 6: identity 3 occurs 2 times"):
+        ground_truth_from_annotations(frames)
+    frames = [annotations(6, twice, [3, 4, 3], [Role.POSITIVE, Role.POSITIVE, Role.IGNORE])]
+    assert len(ground_truth_from_annotations(frames)) == 3
 
 
 def as_annotations(gt, benchmark):

@@ -209,20 +209,3 @@ def test_counts_are_integers_and_the_rest_fractions():
 def test_unknown_benchmark_is_refused():
     with pytest.raises(ValueError, match="benchmark is 'mot19', expected one of mot15, mot16"):
         TrackingMetrics("mot19")
-
-
-def _rank(rank, folder, sequences, expected):
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    metric = TrackingMetrics()
-    for pair in sequences[rank]:
-        metric.update(*pair)
-    assert metric.compute() == expected
-    torch.distributed.destroy_process_group()
-
-
-@pytest.mark.slow
-def test_two_processes_one_without_sequences_equal_one(tmp_path):
-    rng = np.random.default_rng(2)
-    sequences = [random_sequence(rng, 25) for _ in range(3)]
-    expected = scores_from_counts(summed(sequence_counts(*pair) for pair in sequences))
-    torch.multiprocessing.spawn(_rank, (str(tmp_path), [sequences, []], expected), nprocs=2)

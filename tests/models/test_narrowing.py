@@ -57,6 +57,17 @@ def test_channels_that_are_not_needed_go_without_a_trace(wide, images, tmp_path)
     )
 
 
+def test_constant_channels_move_into_the_bias(wide, images, tmp_path):
+    source = copy.deepcopy(wide)
+    for branch in source.model[-1].cv3:
+        branch[2].weight.data[0, DROPPED] *= 0.05
+        branch[1][1].conv.weight.data[:, DROPPED] *= 0.05
+        for norm in (branch[1][0].bn, branch[1][1].bn):
+            norm.weight.data[DROPPED], norm.bias.data[DROPPED] = 0, 20
+    expected = person_logits(source, images)
+    torch.testing.assert_close(person_logits(load(source, tmp_path), images), expected, rtol=0, atol=0.1)
+
+
 def test_copies_of_a_channel_are_merged(wide, images, tmp_path):
     source = copy.deepcopy(wide)
     for branch in source.model[-1].cv3:

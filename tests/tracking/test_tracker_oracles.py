@@ -64,6 +64,10 @@ def assert_same(tracker, plain, scene):
         assert rows_of(got) == [(t.id, t.index, t.label) for t in want], f"frame {i}"
         np.testing.assert_allclose(got.boxes, np.reshape([t.box for t in want], (-1, 4)), atol=1e-3)
         np.testing.assert_array_equal(got.scores, np.array([t.score for t in want], np.float32))
+        if want and want[0].embedding is not None:
+            memory = tracker._tracklets
+            slots = [int(np.flatnonzero((memory.ids == t.id) & ~memory._free)[0]) for t in want]
+            np.testing.assert_allclose(memory.embeddings[slots], [t.embedding for t in want], atol=1e-4)
         count += len(got)
     return count
 
@@ -78,6 +82,7 @@ SCENES = {
     "low scores": {"low": 0.4, "miss": 0.1},
     "gaps": {"occlusion": 0.06, "frames": 80, "objects": 10},
     "empty frames": {"empty": 0.4},
+    "jumps": {"jitter": 0.1, "frames": 40},
     "clutter": {"clutter": 1.0, "frames": 40, "objects": 10},
 }
 
@@ -114,6 +119,14 @@ def test_scenes_meet_duplicates_and_second_stage(kind):
         assert_same(TRACKERS[kind](**parameters), plain, random_scene(3, **SCENES[name]))
         events = {k: v + plain.events[k] for k, v in events.items()}
     assert min(events.values()) > 0, events
+
+
+@KINDS
+def test_loose_limits_leave_the_decision_to_the_motion_gate(kind):
+    own = {"conf_thresh": 0.4, "first_match_thresh": 0.4, "second_match_thresh": 0.5, "track_buffer": 30}
+    parameters = own if kind == "fairmot" else {"first_match_thresh": 1.0, "gate_thresh": 0.9}
+    scene = random_scene(8, frames=50, jitter=0.12)
+    assert assert_same(TRACKERS[kind](**parameters), PlainTracker(kind, **parameters), scene) > 100
 
 
 @KINDS

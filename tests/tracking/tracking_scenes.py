@@ -19,6 +19,7 @@ def random_scene(
     classes=2,
     arena=(640, 480),
     leave=0.004,
+    jitter=0.02,
 ):
     """List of :class:`Detections`, one per frame; ``look_noise`` near 0.5 makes embeddings nearly useless."""
     rng = np.random.default_rng(seed)
@@ -51,9 +52,9 @@ def random_scene(
                 person["hidden"] = int(rng.integers(2, 30))
             if person["hidden"] > 0 or rng.random() < miss:
                 continue
-            jitter = rng.normal(0, 0.02, 4) * person["size"][1]
             half = person["size"] / 2
-            boxes.append(np.concatenate([person["centre"] - half, person["centre"] + half]) + jitter)
+            shake = np.clip(rng.normal(0, jitter, 4) * person["size"][1], -half[0] * 0.8, half[0] * 0.8)
+            boxes.append(np.concatenate([person["centre"] - half, person["centre"] + half]) + shake)
             scores.append(rng.uniform(0.05, 0.4) if rng.random() < low else rng.uniform(0.6, 0.98))
             labels.append(person["label"] if rng.random() > 0.2 else int(rng.integers(classes)))
             noise = rng.normal(size=dim) * np.linalg.norm(person["look"]) / np.sqrt(dim)

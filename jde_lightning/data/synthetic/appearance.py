@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -10,10 +11,18 @@ import numpy as np
 from jde_lightning.data.synthetic.sprites import Colour, scaled
 
 TEXTURE_SIZE = 96
-"""Side of a cloth texture in pixels; it repeats every ``TEXTURE_METRES`` metres."""
+"""Period of a cloth texture in pixels; it repeats every ``TEXTURE_METRES`` metres."""
 TEXTURE_METRES = 0.6
+TEXTURE_REPEATS = 3
 
-SKIN: tuple[Colour, ...] = ((178, 205, 238), (150, 185, 226), (120, 158, 205), (90, 125, 176), (62, 90, 138), (45, 62, 98))
+SKIN: tuple[Colour, ...] = (
+    (178, 205, 238),
+    (150, 185, 226),
+    (120, 158, 205),
+    (90, 125, 176),
+    (62, 90, 138),
+    (45, 62, 98),
+)
 HAIR: tuple[Colour, ...] = ((28, 26, 30), (32, 44, 66), (40, 66, 104), (84, 140, 190), (46, 62, 140), (150, 150, 152))
 CLOTH: tuple[Colour, ...] = (
     (236, 236, 234), (42, 40, 42), (120, 118, 120), (40, 38, 178), (60, 110, 224), (70, 200, 236), (70, 130, 62),
@@ -54,7 +63,7 @@ class Appearance:
         bag: one of ``BAGS``.
         bag_colour: colour of the bag.
         phone: whether one arm is bent, as if looking at a phone.
-        texture: ``(TEXTURE_SIZE, TEXTURE_SIZE, 4)`` uint8 BGRA of the upper clothes.
+        texture: uint8 BGRA of the upper clothes, see :func:`cloth_texture`.
     """
 
     height: float
@@ -82,8 +91,26 @@ def _pick(rng: np.random.Generator, choices: tuple) -> object:
 
 def _varied(rng: np.random.Generator, colour: Colour) -> Colour:
     """A slightly different shade, so that two people in red do not wear the same red."""
-    b, g, r = np.clip(np.asarray(colour) * rng.uniform(0.85, 1.12) + rng.uniform(-10, 10, 3), 12, 248)
-    return float(b), float(g), float(r)
+    light, *shift = rng.random(4).tolist()
+    b, g, r = (
+        min(max(c * (0.85 + 0.27 * light) + 20 * s - 10, 12.0), 248.0) for c, s in zip(colour, shift, strict=True)
+    )
+    return b, g, r
+
+
+def in_light(look: Appearance, light: Colour) -> Appearance:
+    """The look under a coloured light, given as factors for blue, green and red near 1."""
+
+    def lit(colour: Colour) -> Colour:
+        b, g, r = (min(c * factor, 255.0) for c, factor in zip(colour, light, strict=True))
+        return b, g, r
+
+    return replace(
+        look,
+        skin=lit(look.skin), hair=lit(look.hair), top_colour=lit(look.top_colour),
+        second_colour=lit(look.second_colour), bottom_colour=lit(look.bottom_colour), shoes=lit(look.shoes),
+        bag_colour=lit(look.bag_colour), texture=cv2.multiply(look.texture, (*light, 1.0)),
+    )  # fmt: skip
 
 
 def random_appearance(rng: np.random.Generator) -> Appearance:
@@ -91,7 +118,7 @@ def random_appearance(rng: np.random.Generator) -> Appearance:
     child = rng.random() < 0.07
     top_colour = _varied(rng, _pick(rng, CLOTH))
     second = _varied(rng, _pick(rng, CLOTH))
-    while np.abs(np.subtract(top_colour, second)).sum() < 120:
+    while sum(abs(a - b) for a, b in zip(top_colour, second, strict=True)) < 120:
         second = _varied(rng, _pick(rng, CLOTH))
     pattern, scale = _pick(rng, PATTERNS), float(rng.uniform(0.7, 1.4))
     return Appearance(
@@ -111,12 +138,12 @@ def random_appearance(rng: np.random.Generator) -> Appearance:
         bag=_pick(rng, BAGS),
         bag_colour=_varied(rng, _pick(rng, CLOTH)),
         phone=bool(rng.random() < 0.15),
-        texture=cloth_texture(rng, pattern, top_colour, second, scale),
+        texture=cloth_texture(pattern, top_colour, second, scale),
     )
 
 
 def similar_appearance(rng: np.random.Generator, other: Appearance) -> Appearance:
-    """Dress a person so that only details tell it from ``other``: clothes alike; body, hair, bag and shoes drawn anew."""
+    """Dress a person in the clothes of ``other``; body, hair, bag and shoes are drawn anew."""
     stranger = random_appearance(rng)
     top_colour = _varied(rng, other.top_colour)
     return replace(
@@ -127,7 +154,7 @@ def similar_appearance(rng: np.random.Generator, other: Appearance) -> Appearanc
         pattern=other.pattern,
         bottom=other.bottom,
         bottom_colour=_varied(rng, other.bottom_colour),
-        texture=cloth_texture(rng, other.pattern, top_colour, other.second_colour, stranger.pattern_scale),
+        texture=cloth_texture(other.pattern, top_colour, other.second_colour, stranger.pattern_scale),
     )
 
 
@@ -135,25 +162,29 @@ def mannequin_appearance(rng: np.random.Generator) -> Appearance:
     """Dress a shop-window figure: skin and head of one colour, no hair, no bag."""
     plastic = (float(rng.uniform(190, 225)),) * 3
     return replace(
-        random_appearance(rng), height=1.8, build=0.9, skin=plastic, hair=plastic, hair_style="bald", bag="none", phone=False
+        random_appearance(rng),
+        height=1.8,
+        build=0.9,
+        skin=plastic,
+        hair=plastic,
+        hair_style="bald",
+        bag="none",
+        phone=False,
     )
 
 
-def cloth_texture(
-    rng: np.random.Generator, pattern: str, colour: Colour, second: Colour, scale: float
-) -> np.ndarray:
+def cloth_texture(pattern: str, colour: Colour, second: Colour, scale: float) -> np.ndarray:
     """Paint the cloth of the upper body.
 
     Args:
-        rng: source of the weave's unevenness.
         pattern: one of ``PATTERNS``.
         colour: ground colour, BGR.
         second: colour of the pattern, BGR.
         scale: size of the pattern, around 1.
 
     Returns:
-        ``(TEXTURE_SIZE, TEXTURE_SIZE, 4)`` uint8 BGRA, opaque, repeats without a seam. Its centre is the middle of
-        the chest.
+        ``(3 * TEXTURE_SIZE, 3 * TEXTURE_SIZE, 4)`` uint8 BGRA, opaque: three periods in each direction, enough for
+        every body from every side. Its centre is the middle of the chest.
     """
     n = TEXTURE_SIZE
     tile = np.empty((n, n, 4), np.uint8)
@@ -187,9 +218,16 @@ def cloth_texture(
     elif pattern == "logo":
         cv2.circle(tile, (n // 2, round(0.42 * n)), round(9 * scale), ink, -1)
         cv2.rectangle(tile, (n // 2 - 16, round(0.56 * n)), (n // 2 + 16, round(0.62 * n)), ink, -1)
-    weave = rng.integers(235, 256, (n, n, 1), dtype=np.uint8).repeat(4, axis=2)
+    return np.tile(cv2.multiply(tile, _weave(), scale=1 / 255), (TEXTURE_REPEATS, TEXTURE_REPEATS, 1))
+
+
+@lru_cache(maxsize=1)
+def _weave() -> np.ndarray:
+    """``(TEXTURE_SIZE, TEXTURE_SIZE, 4)`` uint8 unevenness of cloth."""
+    weave = np.random.default_rng(11).integers(235, 256, (TEXTURE_SIZE, TEXTURE_SIZE, 1), dtype=np.uint8)
+    weave = weave.repeat(4, axis=2)
     weave[..., 3] = 255
-    return cv2.multiply(tile, weave, scale=1 / 255)
+    return weave
 
 
 def sleeve_colours(look: Appearance) -> tuple[Colour, Colour]:

@@ -66,9 +66,7 @@ def render_sequence(
     yield from renderer.frames(frames, frame_rate)
 
 
-def render_still(
-    index: int = 0, width: int = 640, height: int = 384, people: int = 12, seed: int = 0
-) -> RenderedFrame:
+def render_still(index: int = 0, width: int = 640, height: int = 384, people: int = 12, seed: int = 0) -> RenderedFrame:
     """Render one picture of a street of its own, with half to twice as many people.
 
     Args:
@@ -152,7 +150,7 @@ class SyntheticCrowd:
 
     def is_written(self, root: Path) -> bool:
         """Whether ``root`` holds the whole set, with the same parameters and of the same version."""
-        return _read(root / _DONE) == self._stamp()
+        return _read(Path(root) / _DONE) == self._stamp()
 
     def write(self, root: Path) -> None:
         """Render the set below ``root``, unless it is already there.
@@ -168,7 +166,7 @@ class SyntheticCrowd:
             logger.info("the synthetic crowd is already in %s", root)
             return
         self._claim(root)
-        with tqdm(total=self.images, desc="rendering the synthetic crowd", unit="image") as progress:
+        with tqdm(total=self.images, desc="rendering the synthetic crowd", unit="image", mininterval=0.5) as progress:
             for split in ("train", "val"):
                 for index in range(self.parameters[f"{split}_sequences"]):
                     self._write_sequence(root, split, index, progress)
@@ -191,9 +189,8 @@ class SyntheticCrowd:
         elif (root / _DONE).exists():
             found = _read(root / _DONE) or {}
             changed = [f"{k} {found.get(k)} instead of {v}" for k, v in self._stamp().items() if found.get(k) != v]
-            msg = (
-                f"{root}: holds another synthetic crowd ({', '.join(changed)}); choose another folder or delete it first"
-            )
+            what = ", ".join(changed)
+            msg = f"{root}: holds another synthetic crowd ({what}); choose another folder or delete it first"
             raise InputError(msg)
         elif root.is_dir() and any(root.iterdir()):
             found = min(entry.name for entry in root.iterdir())
@@ -207,9 +204,7 @@ class SyntheticCrowd:
             index, split, p["frames"], p["width"], p["height"], p["people"], p["frame_rate"], p["seed"]
         )
         rng = np.random.default_rng([p["seed"], _STREAMS[split], index, 1])
-        write_mot_sequence(
-            self.sequence_folder(root, split, index), _counted(rendered, progress), p["frame_rate"], rng
-        )
+        write_mot_sequence(self.sequence_folder(root, split, index), _counted(rendered, progress), p["frame_rate"], rng)
 
     def _write_stills(self, folder: Path, progress: tqdm) -> None:
         p = self.parameters

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from jde_lightning.data.synthetic.ground import noise_tile
+from jde_lightning.data.synthetic.ground import plaster
 from jde_lightning.data.synthetic.sprites import Colour, mixed, scaled
 
 WALLS: tuple[Colour, ...] = (
-    (150, 190, 216), (120, 150, 190), (86, 104, 158), (186, 200, 208), (150, 170, 150), (200, 188, 170), (110, 120, 132),
-    (140, 176, 222), (96, 112, 140), (170, 150, 166),
+    (150, 190, 216), (120, 150, 190), (86, 104, 158), (186, 200, 208), (150, 170, 150), (200, 188, 170),
+    (110, 120, 132), (140, 176, 222), (96, 112, 140), (170, 150, 166),
 )  # fmt: skip
 SIGNS: tuple[Colour, ...] = (
     (60, 60, 170), (120, 70, 40), (60, 110, 60), (40, 40, 44), (60, 150, 210), (140, 60, 120), (220, 220, 220),
@@ -82,10 +82,11 @@ def _paint_house(
     if x1 - x0 < 3 or base <= y0:
         return []
     front = image[y0:base, x0:x1]
-    grain = noise_tile()[: front.shape[0], : front.shape[1]]
-    if grain.shape != front.shape[:2]:
-        grain = cv2.resize(noise_tile(), (front.shape[1], front.shape[0]))
-    front[:] = np.clip((1 + 0.05 * grain[..., None]) * np.float32(wall), 0, 255).astype(np.uint8)
+    grain = plaster()[: front.shape[0], : front.shape[1]]
+    if grain.shape != front.shape:
+        grain = cv2.resize(plaster(), (front.shape[1], front.shape[0]))
+    front[:] = wall
+    front[:] = cv2.multiply(front, grain, scale=1 / 128)
     if scale > 12 and rng.random() < 0.45:
         for y in np.arange(base, y0, -0.24 * scale):
             cv2.line(image, (x0, round(y)), (x1 - 1, round(y)), scaled(wall, 0.9), 1)
@@ -125,7 +126,14 @@ def _paint_windows(
             if balcony and scale > 14:
                 for bar in np.arange(x - 2 * border, x + width + 2 * border, 0.16 * scale):
                     _box(image, bar, bottom - 0.8 * scale, bar + 1, bottom, (50, 46, 44))
-                _box(image, x - 2 * border, bottom - 0.85 * scale, x + width + 2 * border, bottom - 0.78 * scale, (50, 46, 44))
+                _box(
+                    image,
+                    x - 2 * border,
+                    bottom - 0.85 * scale,
+                    x + width + 2 * border,
+                    bottom - 0.78 * scale,
+                    (50, 46, 44),
+                )
 
 
 def _paint_street_level(
@@ -194,7 +202,14 @@ def _paint_entrance(
     _box(image, door, base - 2.45 * scale, door + 1.2 * scale, base, wood)
     for x in (0.1, 0.66):
         for y in (2.25, 1.2):
-            _box(image, door + x * scale, base - y * scale, door + (x + 0.44) * scale, base - (y - 0.8) * scale, scaled(wood, 1.25))
+            _box(
+                image,
+                door + x * scale,
+                base - y * scale,
+                door + (x + 0.44) * scale,
+                base - (y - 0.8) * scale,
+                scaled(wood, 1.25),
+            )
     for x in (left + 0.5 * scale, door + 2.0 * scale):
         if x + 1.3 * scale < right and (x + 1.3 * scale < door or x > door + 1.4 * scale):
             _box(image, x - 0.1 * scale, base - 2.6 * scale, x + 1.4 * scale, base - 0.9 * scale, (230, 230, 230))

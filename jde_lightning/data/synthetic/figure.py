@@ -7,7 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jde_lightning.data.synthetic.appearance import TEXTURE_METRES, TEXTURE_SIZE, Appearance, sleeve_colours
+from jde_lightning.data.synthetic.appearance import (
+    TEXTURE_METRES,
+    TEXTURE_REPEATS,
+    TEXTURE_SIZE,
+    Appearance,
+    sleeve_colours,
+)
 from jde_lightning.data.synthetic.camera import Camera
 from jde_lightning.data.synthetic.pose import Joint, Skeleton, Stance, skeleton
 from jde_lightning.data.synthetic.sprites import Colour, Pen, Point, Sprite, mixed, scaled
@@ -31,14 +37,13 @@ class Figure(NamedTuple):
     camera: Camera
 
 
-def draw_figure(look: Appearance, stance: Stance, camera: Camera, light: Colour | None = None) -> Figure:
+def draw_figure(look: Appearance, stance: Stance, camera: Camera) -> Figure:
     """Draw a person as seen by a camera.
 
     Args:
         look: the identity.
         stance: place, facing and phase of the walk.
         camera: projection to the pixels of the frame.
-        light: factor for blue, green and red, near 1.
 
     Returns:
         The figure, also where it lies outside the frame.
@@ -63,7 +68,7 @@ def draw_figure(look: Appearance, stance: Stance, camera: Camera, light: Colour 
     painter.shoulder_bag()
     centre, half_w, half_h = painter.head_centre, 0.048 * look.height * scale, 0.066 * look.height * scale
     head = (centre[0] - half_w, centre[1] - half_h, centre[0] + half_w, centre[1] + half_h)
-    return Figure(painter.pen.sprite(light), head, bones, camera)
+    return Figure(painter.pen.sprite(), head, bones, camera)
 
 
 class _Painter:
@@ -186,7 +191,7 @@ class _Painter:
         outline = self._outline(profile, pelvis, neck)
         ahead = self.bones.forward[0]
         self.pen.limb(neck, self.head_centre, 0.03 * self.unit, 0.028 * self.unit, scaled(look.skin, 0.8))
-        self.pen.textured(outline, look.texture, self._cloth_matrix(pelvis, neck), 0.68)
+        self.pen.textured(outline, look.texture, self._cloth_matrix(pelvis, neck))
         facing_us = -self.bones.forward[1]
         if look.top in ("jacket", "coat", "vest") and facing_us > 0.25:
             self._open_front(pelvis, neck, ahead)
@@ -208,10 +213,10 @@ class _Painter:
         """From pixels of the cloth texture to the frame; the cloth turns with the body and leans with the spine."""
         per_pixel = TEXTURE_METRES / TEXTURE_SIZE * self.scale
         lean = (high[0] - low[0]) / min(high[1] - low[1], -1e-3)
-        turn = (self.stance.facing + math.pi / 2) / math.pi * TEXTURE_SIZE
+        turn = math.remainder((self.stance.facing + math.pi / 2) / math.pi * TEXTURE_SIZE, TEXTURE_SIZE)
         x, y = 0.38 * low[0] + 0.62 * high[0], 0.38 * low[1] + 0.62 * high[1]
         matrix = np.array([[per_pixel, lean * per_pixel, 0.0], [0.0, per_pixel, 0.0]])
-        middle = np.array([TEXTURE_SIZE / 2 + turn, TEXTURE_SIZE / 2])
+        middle = 0.5 * TEXTURE_REPEATS * TEXTURE_SIZE + np.array([turn, 0.0])
         matrix[:, 2] = np.array([x, y]) - matrix[:, :2] @ middle
         return matrix
 

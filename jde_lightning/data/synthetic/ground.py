@@ -61,6 +61,13 @@ def noise_tile() -> np.ndarray:
     return tile
 
 
+@lru_cache(maxsize=1)
+def plaster() -> np.ndarray:
+    """``(512, 1024, 3)`` uint8 around 128: the unevenness of walls."""
+    grain = np.clip(128 * (1 + 0.05 * noise_tile()), 0, 255).astype(np.uint8)
+    return cv2.cvtColor(np.hstack([grain, grain]), cv2.COLOR_GRAY2BGR)
+
+
 def paint_sky(image: np.ndarray, horizon: float, day: Daylight, rng: np.random.Generator) -> None:
     """Paint a gradient and clouds above the horizon.
 
@@ -70,16 +77,19 @@ def paint_sky(image: np.ndarray, horizon: float, day: Daylight, rng: np.random.G
         day: colours.
         rng: source of the clouds.
     """
-    rows, width = min(max(round(horizon) + 2, 2), image.shape[0]), image.shape[1]
-    share = np.linspace(0, 1, rows, dtype=np.float32)[:, None, None]
+    rows, width = min(max(round(horizon) + 2, 8), image.shape[0]), image.shape[1]
+    small = (width // 4, rows // 4)
+    share = np.linspace(0, 1, small[1], dtype=np.float32)[:, None, None]
     sky = (1 - share) * np.float32(day.sky_top) + share * np.float32(day.sky_low)
-    sky = np.repeat(sky, width, axis=1)
-    field = np.zeros((rows, width), np.float32)
+    field = np.zeros(small[::-1], np.float32)
     for cells, strength in ((4, 1.0), (9, 0.6), (20, 0.35)):
         coarse = rng.normal(size=(max(cells // 2, 2), cells)).astype(np.float32)
-        field += strength * cv2.resize(coarse, (width, rows), interpolation=cv2.INTER_CUBIC)
+        field += strength * cv2.resize(coarse, small, interpolation=cv2.INTER_CUBIC)
     cover = np.clip(0.55 * field, 0, 0.9)[..., None]
-    image[:rows] = (sky * (1 - cover) + np.float32(day.cloud) * cover).astype(np.uint8)
+    clouded = (sky * (1 - cover) + np.float32(day.cloud) * cover).astype(np.uint8)
+    image[:rows] = cv2.resize(clouded, (width, rows), interpolation=cv2.INTER_LINEAR)
+    # Whatever the ground leaves free below lies in the haze.
+    image[rows:] = day.sky_low
 
 
 class Surface(NamedTuple):

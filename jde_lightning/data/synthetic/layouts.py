@@ -51,7 +51,8 @@ def write_mot_sequence(
             left, top, right, bottom = box
             flag = int(category == PERSON)
             # Left and top are 1-based in this format.
-            line = f"{number},{identity},{left + 1},{top + 1},{right - left},{bottom - top},{flag},{category},{visibility:.5g}"
+            place = f"{left + 1},{top + 1},{right - left},{bottom - top}"
+            line = f"{number},{identity},{place},{flag},{category},{visibility:.5g}"
             truth.append((identity, number, line))
         detections += _detections(number, frame, rng)
     write_text(folder / "gt" / "gt.txt", (line for _, _, line in sorted(truth)))
@@ -73,9 +74,7 @@ def _detections(number: int, frame: RenderedFrame, rng: np.random.Generator) -> 
             continue
         left, top, right, bottom = box + noise * np.tile([box[2] - box[0], box[3] - box[1]], 2)
         score = float(np.clip(0.35 + 0.6 * visibility + rng.normal(0, 0.05), 0.05, 1.0))
-        lines.append(
-            f"{number},-1,{left + 1:.1f},{top + 1:.1f},{right - left:.1f},{bottom - top:.1f},{score:.3f}"
-        )
+        lines.append(f"{number},-1,{left + 1:.1f},{top + 1:.1f},{right - left:.1f},{bottom - top:.1f},{score:.3f}")
     return lines
 
 

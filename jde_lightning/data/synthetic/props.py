@@ -88,7 +88,9 @@ def _tree(s: PropSketch, rng: np.random.Generator) -> None:
         for _ in range(18):
             angle, reach = rng.uniform(0, 2 * math.pi), math.sqrt(rng.uniform(0, 1)) * (1 - 0.13 * layer)
             x, y = 1.35 * reach * math.cos(angle) - 0.12 * layer, 3.9 + 1.05 * reach * math.sin(angle) + 0.12 * layer
-            s.disc(x, y, rng.uniform(0.28, 0.5) * (1 - 0.17 * layer), scaled(leaf, factor * float(rng.uniform(0.92, 1.08))))
+            s.disc(
+                x, y, rng.uniform(0.28, 0.5) * (1 - 0.17 * layer), scaled(leaf, factor * float(rng.uniform(0.92, 1.08)))
+            )
 
 
 def _lamp(s: PropSketch, rng: np.random.Generator) -> None:
@@ -141,7 +143,12 @@ def _planter(s: PropSketch, rng: np.random.Generator) -> None:
         green = scaled((56, 120, 70), float(rng.uniform(0.65, 1.35)))
         s.disc(rng.uniform(-0.55, 0.55), rng.uniform(0.55, 1.05), rng.uniform(0.1, 0.2), green)
     for _ in range(9):
-        s.disc(rng.uniform(-0.55, 0.55), rng.uniform(0.65, 1.1), 0.06, ((80, 80, 220), (60, 200, 240), (200, 120, 220))[int(rng.integers(3))])
+        s.disc(
+            rng.uniform(-0.55, 0.55),
+            rng.uniform(0.65, 1.1),
+            0.06,
+            ((80, 80, 220), (60, 200, 240), (200, 120, 220))[int(rng.integers(3))],
+        )
     s.shape([(-0.55, 0), (-0.65, 0.55), (0.65, 0.55), (0.55, 0)], (130, 138, 146))
     s.shape([(0.15, 0), (0.15, 0.55), (0.65, 0.55), (0.55, 0)], (104, 110, 118))
 
@@ -182,9 +189,7 @@ PROPS: dict[str, PropKind] = {
 """Everything that can stand in a street, by name."""
 
 
-def draw_prop(
-    name: str, x: float, z: float, camera: Camera, rng: np.random.Generator, light: Colour | None = None
-) -> Sprite:
+def draw_prop(name: str, x: float, z: float, camera: Camera, rng: np.random.Generator) -> Sprite:
     """Draw a thing.
 
     Args:
@@ -193,7 +198,6 @@ def draw_prop(
         z: world ``Z`` of its foot in metres.
         camera: projection to pixels.
         rng: source of colours and details.
-        light: factor for blue, green and red.
 
     Returns:
         The picture, also where it lies outside the canvas.
@@ -206,4 +210,4 @@ def draw_prop(
         fineness=2 if scale > 40 else 3,
     )  # fmt: skip
     kind.draw(PropSketch(pen, foot, scale), rng)
-    return pen.sprite(light)
+    return pen.sprite()

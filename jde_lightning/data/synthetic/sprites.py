@@ -89,6 +89,11 @@ def overlap(
     return (slice(y0, y1), slice(x0, x1)), (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
 
 
+# A round body lit from the left: brightest a third of the way in, darkest at the right edge.
+_ROUND_BODY = np.full((1, 33, 4), 255, np.uint8)
+_ROUND_BODY[0, :, :3] = (255 * (1 - 0.32 * np.minimum((np.linspace(-1, 1, 33) + 0.35) ** 2, 1.4) / 1.4))[:, None]
+
+
 class Pen:
     """Draws shapes in frame coordinates on a finer grid, which :meth:`sprite` averages: that is the anti-aliasing.
 
@@ -103,26 +108,30 @@ class Pen:
     def __init__(self, left: float, top: float, right: float, bottom: float, fineness: int = 2) -> None:
         self.left, self.top, self.fineness = math.floor(left), math.floor(top), fineness
         self.size = max(math.ceil(right) - self.left, 1), max(math.ceil(bottom) - self.top, 1)
-        self.canvas = np.zeros((self.size[1] * fineness, self.size[0] * fineness, 4), np.uint8)
-        self._origin = np.array([self.left, self.top], np.float64)
+        self._canvas = np.zeros((self.size[1] * fineness, self.size[0] * fineness, 4), np.uint8)
         self._one = fineness << _FRACTION_BITS
+        self._origin = np.array([self.left, self.top], np.float64)
+        # Limbs wait here until something else is drawn: their outlines are cheaper to compute together.
+        self._limbs: list[tuple[float, float, float, float, float, float]] = []
+        self._limb_colours: list[Colour] = []
 
-    def _fixed(self, point: Point) -> tuple[int, int]:
+    def _fixed_point(self, point: Point) -> tuple[int, int]:
         half = 1 << (_FRACTION_BITS - 1)
         return round((point[0] - self.left) * self._one) - half, round((point[1] - self.top) * self._one) - half
 
-    def fixed(self, points: Points) -> np.ndarray:
-        """Points of the frame as ``(N, 2)`` int32 fixed-point coordinates of the fine grid."""
+    def _fixed(self, points: Points) -> np.ndarray:
+        """Points of the frame as ``(..., 2)`` int32 fixed-point coordinates of the fine grid."""
         half = 1 << (_FRACTION_BITS - 1)
         return np.rint((np.asarray(points) - self._origin) * self._one - half).astype(np.int32)
 
     def polygon(self, points: Points, colour: Colour, convex: bool = True) -> None:
         """Fill a polygon."""
-        fixed = self.fixed(points)
+        self._draw_limbs()
+        fixed = self._fixed(points)
         if convex:
-            cv2.fillConvexPoly(self.canvas, fixed, (*colour, 255), cv2.LINE_8, _FRACTION_BITS)
+            cv2.fillConvexPoly(self._canvas, fixed, (*colour, 255), cv2.LINE_8, _FRACTION_BITS)
         else:
-            cv2.fillPoly(self.canvas, [fixed], (*colour, 255), cv2.LINE_8, _FRACTION_BITS)
+            cv2.fillPoly(self._canvas, [fixed], (*colour, 255), cv2.LINE_8, _FRACTION_BITS)
 
     def rectangle(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
         """Fill an upright rectangle."""
@@ -130,65 +139,69 @@ class Pen:
 
     def circle(self, centre: Point, radius: float, colour: Colour) -> None:
         """Fill a circle."""
+        self._draw_limbs()
         fixed_radius = max(round(radius * self._one), 1)
-        cv2.circle(self.canvas, self._fixed(centre), fixed_radius, (*colour, 255), -1, cv2.LINE_8, _FRACTION_BITS)
+        cv2.circle(
+            self._canvas, self._fixed_point(centre), fixed_radius, (*colour, 255), -1, cv2.LINE_8, _FRACTION_BITS
+        )
 
     def ellipse(
         self, centre: Point, half_width: float, half_height: float, colour: Colour, start: float = 0, end: float = 360
     ) -> None:
         """Fill an upright ellipse or a sector of it; angles in degrees, clockwise from the right."""
+        self._draw_limbs()
         axes = max(round(half_width * self._one), 1), max(round(half_height * self._one), 1)
         cv2.ellipse(
-            self.canvas, self._fixed(centre), axes, 0, start, end, (*colour, 255), -1, cv2.LINE_8, _FRACTION_BITS
+            self._canvas, self._fixed_point(centre), axes, 0, start, end, (*colour, 255), -1, cv2.LINE_8, _FRACTION_BITS
         )
 
     def limb(self, a: Point, b: Point, radius_a: float, radius_b: float, colour: Colour) -> None:
         """Fill a tapered stroke with round ends."""
-        start, end = complex(*a), complex(*b)
-        length = abs(end - start)
-        along = (end - start) / length if length > 1e-6 else 1.0 + 0.0j
-        outline = np.concatenate((_HALF_TURN * (along * radius_a) + start, _HALF_TURN * (-along * radius_b) + end))
-        self.polygon(outline.view(np.float64).reshape(-1, 2), colour)
+        self._limbs.append((a[0], a[1], b[0], b[1], radius_a, radius_b))
+        self._limb_colours.append(colour)
 
-    def textured(self, points: Points, texture: np.ndarray, matrix: np.ndarray, side_shade: float) -> None:
-        """Fill a polygon with a repeated picture, darker towards the right side: light comes from the left.
+    def _draw_limbs(self) -> None:
+        if not self._limbs:
+            return
+        limbs = np.array(self._limbs)
+        start, end = limbs[:, 0] + 1j * limbs[:, 1], limbs[:, 2] + 1j * limbs[:, 3]
+        length = np.abs(end - start)
+        along = np.where(length > 1e-6, end - start, 1) / np.where(length > 1e-6, length, 1)
+        caps = [
+            _HALF_TURN * (along * limbs[:, 4])[:, None] + start[:, None],
+            _HALF_TURN * (-along * limbs[:, 5])[:, None] + end[:, None],
+        ]
+        outlines = np.concatenate(caps, axis=1).view(np.float64).reshape(len(limbs), -1, 2)
+        for outline, colour in zip(self._fixed(outlines), self._limb_colours, strict=True):
+            cv2.fillConvexPoly(self._canvas, outline, (*colour, 255), cv2.LINE_8, _FRACTION_BITS)
+        self._limbs.clear()
+        self._limb_colours.clear()
+
+    def textured(self, points: Points, texture: np.ndarray, matrix: np.ndarray) -> None:
+        """Fill a polygon with a picture, shaded like a round body.
 
         Args:
             points: the polygon, not necessarily convex.
             texture: ``(h, w, 4)`` uint8 BGRA.
             matrix: ``(2, 3)`` from pixels of the texture to pixels of the frame.
-            side_shade: brightness at the right edge, 1 at the lightest.
         """
-        fixed = self.fixed(points)
-        x0, y0 = np.maximum(fixed.min(axis=0) >> _FRACTION_BITS, 0)
-        x1, y1 = (fixed.max(axis=0) >> _FRACTION_BITS) + 2
-        region = self.canvas[y0:y1, x0:x1]
+        self._draw_limbs()
+        fixed = self._fixed(points)
+        x0, y0 = np.maximum(fixed.min(axis=0) >> _FRACTION_BITS, 0).tolist()
+        x1, y1 = ((fixed.max(axis=0) >> _FRACTION_BITS) + 2).tolist()
+        region = self._canvas[y0:y1, x0:x1]
         if region.size == 0:
             return
+        size = region.shape[1::-1]
         mask = np.zeros(region.shape[:2], np.uint8)
-        shifted = fixed - np.array([x0, y0], np.int32) * (1 << _FRACTION_BITS)
-        cv2.fillPoly(mask, [shifted], 255, cv2.LINE_8, _FRACTION_BITS)
-        to_region = matrix.copy() * self.fineness
+        cv2.fillPoly(mask, [fixed], 255, cv2.LINE_8, _FRACTION_BITS, (-x0, -y0))
+        to_region = matrix * self.fineness
         to_region[:, 2] -= (self.left * self.fineness + x0, self.top * self.fineness + y0)
-        width = region.shape[1]
-        fill = cv2.warpAffine(
-            texture, to_region, (width, region.shape[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-        )
-        # A round body: brightest a third of the way in, darkest at the far side.
-        position = np.linspace(-1, 1, width, dtype=np.float32)
-        round_body = 1.0 - (1.0 - side_shade) * np.clip((position + 0.35) ** 2, 0, 1.4) / 1.4
-        shade = np.broadcast_to((255 * round_body)[None, :, None], fill.shape).astype(np.uint8)
-        shade[..., 3] = 255
-        fill = cv2.multiply(fill, shade, scale=1 / 255)
+        fill = cv2.warpAffine(texture, to_region, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        fill = cv2.multiply(fill, cv2.resize(_ROUND_BODY, size), scale=1 / 255)
         cv2.copyTo(fill, mask, region)
 
-    def sprite(self, light: Colour | None = None) -> Sprite:
-        """The drawing at the resolution of the frame.
-
-        Args:
-            light: factor for blue, green and red, near 1.
-        """
-        bgra = cv2.resize(self.canvas, self.size, interpolation=cv2.INTER_AREA)
-        if light is not None:
-            bgra = cv2.multiply(bgra, (*light, 1.0))
-        return Sprite(bgra, self.left, self.top)
+    def sprite(self) -> Sprite:
+        """The drawing at the resolution of the frame."""
+        self._draw_limbs()
+        return Sprite(cv2.resize(self._canvas, self.size, interpolation=cv2.INTER_AREA), self.left, self.top)

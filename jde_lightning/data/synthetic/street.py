@@ -21,7 +21,7 @@ from jde_lightning.data.synthetic.ground import (
 )
 from jde_lightning.data.synthetic.pose import Stance
 from jde_lightning.data.synthetic.props import PROPS, draw_prop
-from jde_lightning.data.synthetic.sprites import Colour, Sprite
+from jde_lightning.data.synthetic.sprites import Colour, Sprite, mixed
 
 PERSON, CAR, STATIC_PERSON, DISTRACTOR, OCCLUDER, CROWD = 1, 3, 7, 8, 9, 13
 """Classes of MOTChallenge that occur."""
@@ -113,7 +113,7 @@ class Street:
     def _lay_out_boulevard(self, rng: np.random.Generator) -> None:
         """Two pavements and a road with parked cars between them, seen from across the street."""
         front = rng.uniform(18.5, 21.5)
-        kerb, far_kerb = rng.uniform(7.8, 8.8), rng.uniform(13.6, 14.6)
+        kerb, far_kerb = rng.uniform(8.2, 9.2), rng.uniform(13.8, 14.8)
         windows = self._paint_front(rng, front)
         paving = _choose(rng, GROUNDS["slabs"])
         surfaces = [
@@ -126,20 +126,20 @@ class Street:
         middle = (kerb + far_kerb) / 2
         if rng.random() < 0.5:
             start = rng.uniform(-4, 3)
-            for i in range(int((far_kerb - kerb) / 0.01) and 7):
+            for i in range(7):
                 x = start + 0.95 * i
                 self._stripe((x, x + 0.5), (kerb + 0.5, far_kerb - 0.5), (214, 218, 220))
         else:
             for x in np.arange(-30, 30, 3.0):
                 self._stripe((x, x + 1.5), (middle - 0.07, middle + 0.07), (210, 214, 216))
-        self.bands = [Band(4.6, kerb - 0.6, 0.1), Band(far_kerb + 0.5, front - 0.8, 0.1)]
+        self.bands = [Band(5.2, kerb - 0.5, 0.1), Band(far_kerb + 0.5, front - 0.8, 0.1)]
         for z in (kerb + 1.1, far_kerb - 1.0):
             x = -self._half_view(z) + rng.uniform(-3, 3)
             while x < self._half_view(z):
                 if rng.random() < (0.3 if z < 11 else 0.65):
                     self._add_prop(rng, "car", x, z)
                 x += rng.uniform(5.0, 6.5)
-        self._scatter(rng, ["lamp", "tree", "bin", "bollard", "billboard"], kerb - 0.3, kerb - 0.1, 2)
+        self._scatter(rng, ["lamp", "tree", "bin", "bollard", "bollard"], kerb - 0.3, kerb - 0.1, 2)
         self._scatter(rng, ["lamp", "tree", "bench", "billboard", "column", "bin"], far_kerb + 0.5, far_kerb + 0.8, 4)
         self._add_mannequins(rng, windows, front)
 
@@ -155,8 +155,8 @@ class Street:
         x = rng.uniform(-6, 4)
         surfaces.append(Surface("bricks", _choose(rng, GROUNDS["bricks"]), 0.5, front - 6, x, x + rng.uniform(1.5, 3)))
         paint_ground(self.image, self.camera, surfaces, rng)
-        self.bands = [Band(4.6, min(front - 7, 19.0), 0.45)]
-        names = ["tree", "lamp", "column", "billboard", "bench", "planter", "bin", "bollard"]
+        self.bands = [Band(5.2, min(front - 7, 19.0), 0.45)]
+        names = ["tree", "lamp", "column", "billboard", "bench", "planter", "bin", "bollard", "tree", "bench"]
         self._scatter(rng, names, 6.5, 10.0, 2)
         self._scatter(rng, names, 10.0, min(front - 6.5, 20), int(rng.integers(3, 7)))
         for car in np.arange(-16, 16, 6.5):
@@ -181,23 +181,38 @@ class Street:
         if len(surfaces) == 2:
             for x in (left + 2.2, right - 2.2):
                 self._stripe((x - 0.08, x + 0.08), (0.8, end), (190, 194, 196))
-        self.bands = [Band(4.6, 20.0, 0.75)]
+        self.bands = [Band(5.2, 20.0, 0.75)]
         self.limits = (left + 0.5, right - 0.5)
         for x, side in ((left, 1), (right, -1)):
             for z in np.arange(rng.uniform(6, 9), 24, rng.uniform(3.5, 5.5)):
-                name = str(rng.choice(["lamp", "tree", "planter", "billboard", "bin", "column"]))
+                name = str(rng.choice(["lamp", "tree", "planter", "tree", "bin", "column", "lamp", "billboard"]))
                 self._add_prop(rng, name, x + side * rng.uniform(1.2, 1.9), float(z))
 
     def _paint_front(self, rng: np.random.Generator, z: float) -> list[ShopWindow]:
         """Paint a row of houses that faces the camera, in slight haze."""
         base = round(self.camera.project(0, 0, z)[1])
         scale = self.camera.focal / z
+        self._paint_distance(rng, base, scale)
         windows = paint_row(self.image, 0, self.image.shape[1], base, scale, rng, low=True)
         haze = min(z / 250, 0.15)
         region = self.image[:base]
         veil = np.broadcast_to(np.array(self.day.sky_low, np.uint8), region.shape)
         region[:] = cv2.addWeighted(region, 1 - haze, np.ascontiguousarray(veil), haze, 0)
         return windows
+
+    def _paint_distance(self, rng: np.random.Generator, base: int, scale: float) -> None:
+        """Paint the trees and roofs that are seen between the houses."""
+        for _ in range(10):
+            x, width = rng.uniform(-0.1, 1) * self.image.shape[1], rng.uniform(2, 5) * scale
+            roof = base - rng.uniform(2.5, 5.5) * scale
+            grey = mixed((120, 116, 118), self.day.sky_low, float(rng.uniform(0.45, 0.7)))
+            cv2.rectangle(self.image, (round(x), round(roof)), (round(x + width), base), grey, -1)
+        for x in np.arange(-1, self.image.shape[1] / scale + 1, 0.9):
+            centre = (round(x * scale), round(base - rng.uniform(0.6, 1.6) * scale))
+            green = mixed((70, 112, 84), self.day.sky_low, float(rng.uniform(0.25, 0.5)))
+            cv2.circle(self.image, centre, round(rng.uniform(0.9, 1.5) * scale), green, -1, cv2.LINE_AA)
+        bottom = self.image[base - round(0.5 * scale) : base]
+        bottom[:] = mixed((70, 100, 80), self.day.sky_low, 0.3)
 
     def _stripe(self, x: tuple[float, float], z: tuple[float, float], colour: Colour) -> None:
         paint_stripe(self.image, self.camera, x, z, colour)
@@ -224,7 +239,7 @@ class Street:
     def _add_prop(self, rng: np.random.Generator, name: str, x: float, z: float) -> None:
         self._sketch(PROPS[name].category, z, draw_prop(name, x, z, self.camera, rng))
         self._feet.append((x, z, *PROPS[name].radius))
-        if name == "billboard" and rng.random() < 0.75:
+        if name == "billboard" and rng.random() < 0.6:
             figure = self._picture(rng, self.camera.project(x, 0.55, z), 1.62, z, mannequin=False)
             self._sketch(DISTRACTOR, z - 0.01, figure.sprite)
         elif name == "bench" and rng.random() < 0.6:

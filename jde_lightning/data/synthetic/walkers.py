@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from jde_lightning.data.synthetic.appearance import Appearance, random_appearance, similar_appearance
+from jde_lightning.data.synthetic.appearance import Appearance, in_light, random_appearance, similar_appearance
 from jde_lightning.data.synthetic.pose import Stance
 from jde_lightning.data.synthetic.street import Band, Street
 
@@ -90,7 +90,7 @@ class Crowd:
         else:
             look = random_appearance(rng)
         self._looks.append(look)
-        return look
+        return in_light(look, self._street.day.light)
 
     def _enter(self, anywhere: bool) -> None:
         """Add a person, or two who walk together."""
