@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from jde_lightning import __version__
 from jde_lightning.errors import InputError
@@ -22,12 +23,8 @@ _LIGHTNING_VERBS = {
     "test": "measure a checkpoint on the test data",
     "predict": "detect and embed in the prediction data, one .npz per sequence",
 }
-# verb -> (module of cli, one line of help); the module has HELP's long form, add_arguments and run
-_OWN_VERBS = {
-    "track": ("track", "track people in a video, a folder of images or a MOT sequence"),
-    "evaluate": ("evaluate", "HOTA, MOTA and IDF1 of result files against ground truth"),
-    "data synthesize": ("synthesize", "render a synthetic crowd in the official MOT17 and CrowdHuman layouts"),
-}
+# verb -> module of cli with HELP, add_arguments and run; importing it must be light, the work is imported in run
+_OWN_VERBS = {"track": "track", "evaluate": "evaluate", "data synthesize": "synthesize"}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -82,18 +79,22 @@ def _dispatch(words: list[str]) -> int:
 
 def _run_own(verb: str, words: list[str]) -> int:
     """Parse the words of one of our own verbs and run it."""
-    name, line = _OWN_VERBS[verb]
-    module = import_module(f"jde_lightning.cli.{name}")
+    module = _module(verb)
     parser = argparse.ArgumentParser(
-        prog=f"{PROGRAM} {verb}", description=line, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"{PROGRAM} {verb}", description=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     module.add_arguments(parser)
     return int(module.run(parser.parse_args(words)))
 
 
+def _module(verb: str) -> Any:
+    """The module of one of our own verbs."""
+    return import_module(f"jde_lightning.cli.{_OWN_VERBS[verb]}")
+
+
 def _overview() -> str:
     """The text of ``jde-lightning --help``."""
-    verbs = {**_LIGHTNING_VERBS, **{verb: line for verb, (_, line) in _OWN_VERBS.items()}}
+    verbs = {**_LIGHTNING_VERBS, **{verb: _module(verb).HELP for verb in _OWN_VERBS}}
     width = max(map(len, verbs))
     return "\n".join(
         [

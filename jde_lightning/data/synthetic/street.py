@@ -96,8 +96,8 @@ class Street:
         self._feet: list[tuple[float, float, float, float]] = []
 
         paint_sky(self.image, self.camera.horizon, self.day, rng)
-        layout = rng.choice(["boulevard", "plaza", "lane"], p=[0.4, 0.35, 0.25])
-        getattr(self, f"_lay_out_{layout}")(rng)
+        layouts = (self._lay_out_boulevard, self._lay_out_plaza, self._lay_out_lane)
+        layouts[int(rng.choice(3, p=[0.4, 0.35, 0.25]))](rng)
         if far_crowd:
             self._add_crowd(rng)
         self.obstacles = np.array(self._feet, np.float64).reshape(-1, 4)
@@ -136,7 +136,7 @@ class Street:
         for z in (kerb + 1.1, far_kerb - 1.0):
             x = -self._half_view(z) + rng.uniform(-3, 3)
             while x < self._half_view(z):
-                if rng.random() < (0.3 if z < 11 else 0.65):
+                if rng.random() < (0.2 if z < 11 else 0.4):
                     self._add_prop(rng, "car", x, z)
                 x += rng.uniform(5.0, 6.5)
         self._scatter(rng, ["lamp", "tree", "bin", "bollard", "bollard"], kerb - 0.3, kerb - 0.1, 2)

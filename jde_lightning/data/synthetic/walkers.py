@@ -95,9 +95,10 @@ class Crowd:
     def _enter(self, anywhere: bool) -> None:
         """Add a person, or two who walk together."""
         rng, street = self._rng, self._street
-        depths = np.array([band.z1 - band.z0 for band in street.bands])
-        band = street.bands[int(rng.choice(len(depths), p=depths / depths.sum()))]
-        z = float(rng.uniform(band.z0, band.z1))
+        # Nearer places are preferred: far people are small and hidden by everything.
+        weight = np.array([(band.z1 - band.z0) / band.z0 for band in street.bands])
+        band = street.bands[int(rng.choice(len(weight), p=weight / weight.sum()))]
+        z = band.z0 + (band.z1 - band.z0) * float(rng.random()) ** 1.4
         left, right = self._edges(z)
         low, high = max(left, street.limits[0]), min(right, street.limits[1])
         if anywhere:
