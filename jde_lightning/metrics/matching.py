@@ -205,13 +205,13 @@ def solve_frame(pairs: SequencePairs, frame: int, index: Ints, scores: Floats) -
 def _common_frames(gt: MOTRows, result: MOTRows) -> Iterator[tuple[int, slice, slice]]:
     """Yield frame number, slice of ground truth, slice of results, for the frames that have both; both sorted."""
     frames = np.intersect1d(gt.frames, result.frames)
-    starts = (
-        np.searchsorted(rows.frames, frames, side).tolist() for rows in (gt, result) for side in ("left", "right")
+    gt_slices, result_slices = (
+        map(
+            slice, np.searchsorted(rows.frames, frames).tolist(), np.searchsorted(rows.frames, frames, "right").tolist()
+        )
+        for rows in (gt, result)
     )
-    gt_start, gt_stop, result_start, result_stop = starts
-    for values in zip(frames.tolist(), gt_start, gt_stop, result_start, result_stop, strict=True):
-        number, gt_from, gt_to, result_from, result_to = values
-        yield number, slice(gt_from, gt_to), slice(result_from, result_to)
+    yield from zip(frames.tolist(), gt_slices, result_slices, strict=True)
 
 
 def _iou(gt_ltwh: Floats, result_ltwh: Floats) -> Floats:
@@ -233,9 +233,6 @@ def _iou(gt_ltwh: Floats, result_ltwh: Floats) -> Floats:
     area = (right - result_ltwh[:, 0]) * (bottom - result_ltwh[:, 1])
     union = gt_area[:, None] + area
     union -= overlap
-    if not (gt_area.min() > EPSILON and area.min() > EPSILON):
-        overlap[gt_area <= EPSILON] = 0
-        overlap[:, area <= EPSILON] = 0
     empty = union <= EPSILON
     if empty.any():
         overlap[empty] = 0

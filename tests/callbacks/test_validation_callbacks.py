@@ -25,7 +25,7 @@ def scene(identities=True, sequence="S-01", seed=0):
     frames, detections = [], []
     for number in range(1, FRAMES + 1):
         corner = np.round(start + speed * number)
-        boxes = np.concatenate([corner, corner + [40, 100]], axis=1).astype(np.float32)
+        boxes = np.concatenate([corner, corner + np.array([40, 100])], axis=1).astype(np.float32)
         ids = np.arange(1, PEOPLE + 1) if identities else np.full(PEOPLE, -1)
         zeros = np.zeros(PEOPLE)
         frames.append(

@@ -33,17 +33,17 @@ def write_sequence(
     return folder
 
 
-def make_frame(path: Path | str = "x.jpg", boxes: int = 2, **changes: object) -> FrameAnnotations:
-    """One annotated frame of 64 x 48 pixels; the file need not exist."""
+def make_frame(path: Path | str = "x.jpg", count: int = 2, **changes: object) -> FrameAnnotations:
+    """One annotated frame of 64 x 48 pixels with ``count`` boxes; the file need not exist."""
     values = {
         "image_path": Path(path),
         "width": 64,
         "height": 48,
-        "boxes": np.tile([4, 6, 20, 40], (boxes, 1)) + np.arange(boxes)[:, None],
-        "labels": np.zeros(boxes),
-        "identities": np.arange(boxes),
-        "roles": np.zeros(boxes),
-        "visibility": np.ones(boxes),
+        "boxes": np.tile([4, 6, 20, 40], (count, 1)) + np.arange(count)[:, None],
+        "labels": np.zeros(count),
+        "identities": np.arange(count),
+        "roles": np.zeros(count),
+        "visibility": np.ones(count),
         "dataset": "D",
     }
     return FrameAnnotations(**{**values, **changes})

@@ -136,10 +136,7 @@ def test_batches_do_not_depend_on_workers_caches_or_order(colored, mode):
         dataset = MosaicDataset(colored, identities, 96, cache_images=cache)
         sampler = MosaicBatchSampler(16, 4, mode, seed=5)
         sampler.set_epoch(3)
-        if by == "sampler":
-            how = {"sampler": sampler, "batch_size": None}
-        else:
-            how = {"batch_sampler": sampler}
+        how = {"sampler": sampler, "batch_size": None} if by == "sampler" else {"batch_sampler": sampler}
         loader = DataLoader(
             dataset, collate_fn=collate_training, num_workers=workers, worker_init_fn=one_thread_per_worker, **how
         )
@@ -189,15 +186,15 @@ def test_identities_must_align(colored):
         MosaicDataset(colored, np.zeros(1, np.int64), 96)
 
 
-@pytest.mark.parametrize("kind", ["training", "validation"])
-def test_another_image_size_than_annotated_is_named(tmp_path, kind):
+def test_another_image_size_than_annotated_is_named(tmp_path):
     write_image(tmp_path / "a.jpg", 64, 32)
     index = FrameIndex.from_frames([make_frame(tmp_path / "a.jpg")])
-    with pytest.raises(InputError, match=r"a\.jpg: 64x32 pixels where the annotations say 64x48"):
-        if kind == "training":
-            MosaicDataset(index, index.identities, 64, AugmentationConfig(scale=0))[MosaicRequest((0,) * 4, (0,))]
-        else:
-            FrameDataset(index, 64)[0]
+    mosaics = MosaicDataset(index, index.identities, 64, AugmentationConfig(scale=0))
+    message = r"a\.jpg: 64x32 pixels where the annotations say 64x48"
+    with pytest.raises(InputError, match=message):
+        mosaics[MosaicRequest((0, 0, 0, 0), (0,))]
+    with pytest.raises(InputError, match=message):
+        FrameDataset(index, 64)[0]
 
 
 def test_frames_are_letterboxed_with_their_annotations(tmp_path):

@@ -65,13 +65,13 @@ def test_the_first_epoch_starts_with_a_full_queue():
 
 
 def test_buffer_repeats_a_third_of_the_tiles():
-    # Fact sheet: with a queue of eight batches 30 to 33 % of the tiles recur within their batch.
+    # As in simulations of ultralytics' buffer of eight batches: 30 to 33 % of the tiles recur within their batch.
     for batch_size in (8, 32):
         shares = []
         for batch in tiles(MosaicBatchSampler(2000, batch_size))[:40]:
             counts = np.unique(batch, return_counts=True)[1]
-            shares.append((counts - 1).sum() / batch.size)
-        assert 0.25 < np.mean(shares) < 0.36
+            shares.append(counts[counts > 1].sum() / batch.size)
+        assert 0.29 < np.mean(shares) < 0.34
 
 
 @pytest.mark.parametrize("views", [1, 2, 4])
@@ -102,7 +102,7 @@ def test_paired_has_positives_for_all_and_buffer_for_some():
         return np.mean([(np.unique(batch, return_counts=True)[1] > 1).mean() for batch in epoch])
 
     assert share("paired") == 1.0
-    assert 0.2 < share("buffer") < 0.5
+    assert 0.1 < share("buffer") < 0.3
 
 
 def test_paired_works_with_fewer_images_than_a_batch_needs():
@@ -166,7 +166,7 @@ def test_ranks_get_whole_sequences_without_doubles(world_size):
     samplers = [SequenceBatchSampler(index, 4, rank, world_size) for rank in range(world_size)]
     assert [len(sampler) for sampler in samplers] == [len(list(sampler)) for sampler in samplers]
     frames = [[frame for batch in sampler for frame in batch] for sampler in samplers]
-    assert sorted(sum(frames, [])) == list(range(20))
+    assert sorted(frame for own in frames for frame in own) == list(range(20))
     for positions in index.sequences.values():
         owners = [own for own in frames if set(positions.tolist()) & set(own)]
         assert len(owners) == 1

@@ -102,7 +102,7 @@ def run_theirs(frames, request, config, monkeypatch):
         AugmentationConfig(),
         AugmentationConfig(mosaic=0.0),
         AugmentationConfig(degrees=20.0, shear=8.0, scale=0.3, fliplr=1.0),
-        AugmentationConfig(perspective=0.0008, hsv_h=0.0, hsv_s=0.0, hsv_v=0.0),
+        AugmentationConfig(perspective=0.0008, hsv_h=0.5),
     ],
     ids=["paper", "no mosaic", "rotation", "perspective"],
 )
