@@ -206,9 +206,7 @@ def _common_frames(gt: MOTRows, result: MOTRows) -> Iterator[tuple[int, slice, s
     """Yield frame number, slice of ground truth, slice of results, for the frames that have both; both sorted."""
     frames = np.intersect1d(gt.frames, result.frames)
     gt_slices, result_slices = (
-        map(
-            slice, np.searchsorted(rows.frames, frames).tolist(), np.searchsorted(rows.frames, frames, "right").tolist()
-        )
+        map(slice, *(np.searchsorted(rows.frames, frames, side).tolist() for side in ("left", "right")))
         for rows in (gt, result)
     )
     yield from zip(frames.tolist(), gt_slices, result_slices, strict=True)
