@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from jde_lightning.data.augment import AugmentationConfig
 from jde_lightning.data.collate import collate_training, collate_validation
 from jde_lightning.data.datasets import FrameDataset, MosaicDataset, one_thread_per_worker
-from jde_lightning.data.identities import IdentityTable, assign_training_identities
+from jde_lightning.data.identities import IdentityTable, ambiguity_scopes, assign_training_identities
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.readers.base import Reader
 from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
@@ -45,7 +45,11 @@ class JDEDataModule(pl.LightningDataModule):
         views: how many times ``paired`` shows an image in a batch.
         epoch_repeats: how many times an epoch goes through the training images; more than 1 makes epochs of small
             datasets long enough that validation does not dominate.
-        cache_images: decoded images that each worker keeps.
+        buffer_lanes: number of buffers that batches take turns in. As many as there are workers makes each worker
+            decode only what it queued itself, which is how Ultralytics loads; the result depends on this number, not
+            on the number of workers.
+        cache_images: decoded images that each worker keeps; a little more than the buffer, at most 256, if
+            omitted.
         synthetic: a synthetic crowd to render below ``root`` first, if it is not there yet.
         seed: seed of sampling and augmentation; results depend on it, the epoch and the index only.
     """
@@ -67,11 +71,14 @@ class JDEDataModule(pl.LightningDataModule):
         buffer_size: int | None = None,
         views: int = 2,
         epoch_repeats: int = 1,
-        cache_images: int = 64,
+        buffer_lanes: int = 1,
+        cache_images: int | None = None,
         synthetic: SyntheticCrowd | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        # a process without a sequence of its own still takes part in validation
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("views", views, 1),
@@ -101,7 +108,9 @@ class JDEDataModule(pl.LightningDataModule):
         self.buffer_size = buffer_size or 8 * batch_size
         self.views = views
         self.epoch_repeats = epoch_repeats
-        self.cache_images = cache_images
+        self.buffer_lanes = buffer_lanes
+        # a quarter more than the buffer, which is still in use while the next batch comes in; bounded for memory's sake
+        self.cache_images = min(self.buffer_size * 5 // 4, 256) if cache_images is None else cache_images
         self.synthetic = synthetic
         self.seed = seed
         self.indices: dict[str, FrameIndex] = {}
@@ -135,6 +144,7 @@ class JDEDataModule(pl.LightningDataModule):
                 image_size=self.image_size,
                 augmentation=self.augmentation,
                 cache_images=self.cache_images,
+                scopes=ambiguity_scopes(index, identities, self.identity_table),
             )
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -147,6 +157,7 @@ class JDEDataModule(pl.LightningDataModule):
             mode=self.mosaic_mode,
             buffer_size=self.buffer_size,
             views=self.views,
+            buffer_lanes=self.buffer_lanes,
             repeats=self.epoch_repeats,
             seed=self.seed,
             rank=self._rank,

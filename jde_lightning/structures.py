@@ -154,6 +154,9 @@ class Batch(TypedDict, total=False):
         labels: ``(N,)`` int64 class index.
         identities: ``(N,)`` int64 dense training identity, ``NO_IDENTITY`` where there is none.
         batch_idx: ``(N,)`` int64 image of each box, never decreasing.
+        source_frames: training only, ``(N,)`` int64 training frame that each box is annotated in.
+        scopes: training only, ``(N,)`` int64. Two boxes of one scope but different source frames may show one person
+            although their identities differ; -1 is a box whose identity is certain to be its own.
         ignore_boxes: ``(M, 4)`` float32 xyxy pixels of ignore regions.
         ignore_batch_idx: ``(M,)`` int64 image of each ignore region.
         frames: validation and prediction only, the ``B`` annotations in original pixels.
@@ -165,6 +168,8 @@ class Batch(TypedDict, total=False):
     labels: torch.Tensor
     identities: torch.Tensor
     batch_idx: torch.Tensor
+    source_frames: torch.Tensor
+    scopes: torch.Tensor
     ignore_boxes: torch.Tensor
     ignore_batch_idx: torch.Tensor
     frames: list[FrameAnnotations]

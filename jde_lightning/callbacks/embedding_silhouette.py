@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import lightning.pytorch as pl
 
 from jde_lightning.callbacks.identity_matching import MatchedEmbeddings, join
@@ -21,6 +23,8 @@ class _EmbeddingCallback(ValidationCallback):
 
     names: dict[str, str]
     """Logged name by the name that :func:`embedding_metrics` uses."""
+    measures: Literal["separation", "retrieval"]
+    """The half of :func:`embedding_metrics` that these names come from."""
 
     def __init__(self, every_n_epochs: int = 1, conf: float = 0.1, iou: float = 0.5) -> None:
         super().__init__(every_n_epochs)
@@ -39,7 +43,9 @@ class _EmbeddingCallback(ValidationCallback):
     def compute(self, trainer: pl.Trainer) -> dict[str, float]:
         """Compute over all ranks; what is undefined, such as anything without identities, is left out."""
         embeddings, identities = join(gather_from_ranks(self._matched.arrays()))
-        values = embedding_metrics(embeddings, identities)
+        values = embedding_metrics(
+            embeddings, identities, separation=self.measures == "separation", retrieval=self.measures == "retrieval"
+        )
         return {logged: values[name] for name, logged in self.names.items() if name in values}
 
 
@@ -52,6 +58,7 @@ class EmbeddingQuality(_EmbeddingCallback):
         iou: lowest overlap of a detection and the annotation that gives it its identity.
     """
 
+    measures = "separation"
     names = {  # noqa: RUF012  # a constant of the class
         "silhouette_cosine": "silhouette",
         "silhouette_euclidean": "silhouette_euclidean",

@@ -14,4 +14,5 @@ class Retrieval(_EmbeddingCallback):
         iou: lowest overlap of a detection and the annotation that gives it its identity.
     """
 
+    measures = "retrieval"
     names = {"retrieval_map": "retrieval_map", "rank1": "rank1", "rank5": "rank5"}  # noqa: RUF012  # a constant

@@ -70,8 +70,7 @@ class TrackingHOTA(ValidationCallback):
     def compute(self, trainer: pl.Trainer) -> dict[str, float]:
         """Track all sequences twice; nothing is logged where no rank has a sequence with identities."""
         tracked = {name: frames for name, frames in sorted(self._sequences.items()) if _can_be_measured(name, frames)}
-        device = trainer.strategy.root_device
-        with_appearance, motion_only = TrackingMetrics().to(device), TrackingMetrics().to(device)
+        with_appearance, motion_only = TrackingMetrics(), TrackingMetrics()
         pictured: tuple[str, list[tuple[FrameAnnotations, Tracks]]] | None = None
         for name, frames in tqdm(tracked.items(), desc="tracking", leave=False, disable=not trainer.is_global_zero):
             frames.sort(key=lambda pair: pair[0].frame)

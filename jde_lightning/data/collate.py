@@ -20,7 +20,10 @@ def collate_training(samples: Sequence[TrainingSample]) -> Batch:
     Returns:
         A batch without ``frames`` and ``letterboxes``; ``batch_idx`` never decreases.
     """
-    return _tensors(samples)
+    batch = _tensors(samples)
+    batch["source_frames"] = torch.from_numpy(np.concatenate([sample.source_frames for sample in samples]))
+    batch["scopes"] = torch.from_numpy(np.concatenate([sample.scopes for sample in samples]))
+    return batch
 
 
 def collate_validation(samples: Sequence[FrameSample]) -> Batch:

@@ -53,6 +53,8 @@ class MosaicDataset(Dataset[TrainingSample]):
         cache_images: how many decoded tiles each worker keeps; a tile recurs in a batch or soon after, and decoding is
             the largest cost. One tile of 640 x 360 pixels takes 0.7 MB.
         reduced_decode: let the JPEG decoder deliver 1/2, 1/4 or 1/8 of the size where that is still large enough.
+        scopes: ``(N,)`` int64 aligned with ``index.boxes``, see
+            :func:`~jde_lightning.data.identities.ambiguity_scopes`; all identities are certain if omitted.
     """
 
     def __init__(
@@ -63,12 +65,15 @@ class MosaicDataset(Dataset[TrainingSample]):
         augmentation: AugmentationConfig | None = None,
         cache_images: int = 64,
         reduced_decode: bool = True,
+        scopes: IntArray | None = None,
     ) -> None:
         if len(identities) != len(index.boxes):
             msg = f"identities must align with the index's boxes, got {len(identities)} for {len(index.boxes)}"
             raise ValueError(msg)
         self.index = index
         self.identities = identities
+        self.scopes = np.full(len(identities), -1, np.int64) if scopes is None else scopes
+        self._frames = index.box_frames
         self.image_size = image_size
         self.augmentation = augmentation or AugmentationConfig()
         self.reduced_decode = reduced_decode
@@ -128,6 +133,8 @@ class MosaicDataset(Dataset[TrainingSample]):
             labels=self.index.labels[rows[kept]],
             identities=self.identities[rows[kept]],
             ignore_boxes=warped[ignored],
+            source_frames=self._frames[rows[kept]],
+            scopes=self.scopes[rows[kept]],
         )
 
     def _masks(self, before: FloatArray, after: FloatArray, rows: IntArray) -> tuple[BoolArray, BoolArray]:

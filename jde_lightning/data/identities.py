@@ -87,6 +87,26 @@ def assign_training_identities(
     return identities, IdentityTable(keys, num_synthetic)
 
 
+def ambiguity_scopes(index: FrameIndex, identities: IntArray, table: IdentityTable) -> IntArray:
+    """Tell where equal people may carry different identities.
+
+    Under self-supervision every box of a video has an identity of its own, also the same person in the next frame.
+    Two such boxes of one sequence are certain to be two people only if they stand in one frame.
+
+    Args:
+        index: the training frames.
+        identities: ``(N,)`` training identities of the boxes.
+        table: what the identities mean.
+
+    Returns:
+        ``(N,)`` int64: the sequence of a box with a synthetic identity, -1 for boxes with annotated identities and
+        boxes of single images.
+    """
+    synthetic = identities >= len(table.keys)
+    sequence = index.sequence_codes[index.box_frames].astype(np.int64)
+    return np.where(synthetic & (sequence >= 0), sequence, -1)
+
+
 def _supervision(index: FrameIndex, code: int, by_dataset: Mapping[str, Supervision] | None) -> str:
     name = index.datasets[code]
     mode = (by_dataset or {}).get(name, index.supervision[code])

@@ -30,6 +30,8 @@ class TrainingSample(NamedTuple):
         labels: ``(N,)`` int64.
         identities: ``(N,)`` int64.
         ignore_boxes: ``(M, 4)`` float32 xyxy pixels, clipped to the image.
+        source_frames: ``(N,)`` int64 frame of the index that each box is annotated in.
+        scopes: ``(N,)`` int64, see :func:`~jde_lightning.data.identities.ambiguity_scopes`.
     """
 
     image: ImageArray
@@ -37,6 +39,8 @@ class TrainingSample(NamedTuple):
     labels: IntArray
     identities: IntArray
     ignore_boxes: FloatArray
+    source_frames: IntArray
+    scopes: IntArray
 
 
 class FrameSample(NamedTuple):

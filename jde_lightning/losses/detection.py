@@ -39,13 +39,15 @@ class DetectionTerms(NamedTuple):
         losses: ``(3,)`` box, class and distance loss with their gains, not multiplied by the batch size.
         images: ``(F,)`` int64 image of each foreground anchor.
         anchors: ``(F,)`` int64 position of each foreground anchor.
-        identities: ``(F,)`` int64 identity of the box that the anchor was assigned to.
+        rows: ``(F,)`` int64 row of the batch's boxes that the anchor was assigned to.
+        identities: ``(F,)`` int64 identity of that box.
         confidences: ``(F,)`` float32 highest class probability at the anchor, without gradient.
     """
 
     losses: torch.Tensor
     images: torch.Tensor
     anchors: torch.Tensor
+    rows: torch.Tensor
     identities: torch.Tensor
     confidences: torch.Tensor
 
@@ -108,7 +110,7 @@ class DetectionLoss(v8DetectionLoss):
         counts = torch.bincount(batch["batch_idx"], minlength=len(boxes))
         rows = (counts.cumsum(0) - counts)[images] + chosen[images, anchors].long()
         confidences = scores.detach()[images, :, anchors].sigmoid().amax(dim=1)
-        return DetectionTerms(losses, images, anchors, batch["identities"][rows], confidences)
+        return DetectionTerms(losses, images, anchors, rows, batch["identities"][rows], confidences)
 
     def _targets(self, raw: RawMapsLike, batch: Batch) -> dict[str, torch.Tensor]:
         """Write the batch as ultralytics reads it: centre, width and height as shares of the padded image."""

@@ -21,9 +21,7 @@ class _ScaleGradient(torch.autograd.Function):
         return gradients[0] * ctx.factor, None
 
 
-def gather_rows(
-    embeddings: torch.Tensor, identities: torch.Tensor, confidences: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def gather_rows(embeddings: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Concatenate the rows of all ranks, in the order of ranks, the same on every rank.
 
     Every rank computes the same loss of the same rows, so each backpropagates through its own rows only, and no
@@ -32,14 +30,13 @@ def gather_rows(
 
     Args:
         embeddings: ``(N, D)`` float32 rows of this rank; ``N`` may differ between ranks and be 0.
-        identities: ``(N,)`` int64.
-        confidences: ``(N,)`` float32.
+        others: ``(N, ...)`` values of the same rows, without gradient.
 
     Returns:
-        The three of all ranks; the arguments themselves where no process group is initialised.
+        The same of all ranks; the arguments themselves where no process group is initialised.
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return embeddings, identities, confidences
+        return embeddings, *others
     ranks = dist.get_world_size()
     count = torch.tensor([len(embeddings)], device=embeddings.device)
     counts = [torch.zeros_like(count) for _ in range(ranks)]
@@ -47,7 +44,7 @@ def gather_rows(
     sizes = [int(c) for c in counts]
     all_embeddings = _gather(embeddings.detach(), sizes)
     all_embeddings[dist.get_rank()] = _ScaleGradient.apply(embeddings, float(ranks))
-    return torch.cat(all_embeddings), torch.cat(_gather(identities, sizes)), torch.cat(_gather(confidences, sizes))
+    return torch.cat(all_embeddings), *(torch.cat(_gather(values, sizes)) for values in others)
 
 
 def _gather(rows: torch.Tensor, sizes: list[int]) -> list[torch.Tensor]:

@@ -69,7 +69,8 @@ class JDELoss(nn.Module):
             reid = embeddings.sum() * 0.0
             if self.reid:
                 rows = embeddings[found.images, :, found.anchors]
-                reid = reid + self.reid * self.reid_loss(rows, found.identities, found.confidences)
+                origin = {key: batch[key][found.rows] for key in ("source_frames", "scopes") if key in batch}
+                reid = reid + self.reid * self.reid_loss(rows, found.identities, found.confidences, **origin)
             total = (found.losses.sum() + reid) * len(raw.scores)
         box, cls, dfl = found.losses.detach()
         return total, {

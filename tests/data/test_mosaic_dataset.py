@@ -103,6 +103,8 @@ def test_without_boxes_and_images_that_are_empty(tmp_path):
         "labels": (0,),
         "identities": (0,),
         "batch_idx": (0,),
+        "source_frames": (0,),
+        "scopes": (0,),
         "ignore_boxes": (0, 4),
         "ignore_batch_idx": (0,),
     }
@@ -112,6 +114,8 @@ def test_without_boxes_and_images_that_are_empty(tmp_path):
         "labels": torch.int64,
         "identities": torch.int64,
         "batch_idx": torch.int64,
+        "source_frames": torch.int64,
+        "scopes": torch.int64,
         "ignore_boxes": torch.float32,
         "ignore_batch_idx": torch.int64,
     }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from dataset_files import make_frame
 
-from jde_lightning.data.identities import IdentityTable, assign_training_identities
+from jde_lightning.data.identities import IdentityTable, ambiguity_scopes, assign_training_identities
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY
@@ -71,3 +71,21 @@ def test_nothing_to_number():
 def test_unknown_supervision():
     with pytest.raises(InputError, match="supervision of dataset 'D' is 'strong', expected self, weak or full"):
         assign_training_identities(FrameIndex.from_frames([make_frame()]), {"D": "strong"})
+
+
+def test_scopes_mark_synthetic_identities_of_videos_only(tmp_path):
+    frames = [
+        make_frame(tmp_path / "a.jpg", 2, identities=[4, 5], dataset="V", sequence="S-01", frame=1),
+        make_frame(tmp_path / "b.jpg", 1, identities=[4], dataset="V", sequence="S-02", frame=1),
+        make_frame(tmp_path / "c.jpg", 1, identities=[9], dataset="L", sequence="S-03", frame=1),
+        make_frame(tmp_path / "d.jpg", 1, dataset="I"),
+    ]
+    index = FrameIndex.from_frames(frames, supervision={"V": "self", "L": "full", "I": "self"})
+    identities, table = assign_training_identities(index)
+    scopes = ambiguity_scopes(index, identities, table)
+    by_path = {index.path(i).name: scopes[index.offsets[i] : index.offsets[i + 1]].tolist() for i in range(len(index))}
+    assert by_path["a.jpg"][0] == by_path["a.jpg"][1] >= 0
+    assert by_path["b.jpg"][0] >= 0
+    assert by_path["b.jpg"] != by_path["a.jpg"][:1]
+    assert by_path["c.jpg"] == [-1]
+    assert by_path["d.jpg"] == [-1]

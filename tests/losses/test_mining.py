@@ -1,0 +1,94 @@
+import pytest
+import torch
+from pytorch_metric_learning.losses import TripletMarginLoss
+from pytorch_metric_learning.miners import BatchEasyHardMiner
+
+from jde_lightning.errors import InputError
+from jde_lightning.losses import ReIDLoss
+from jde_lightning.losses.mining import certain_triplets
+
+
+def rows(n=60, identities=12, seed=0, dim=8):
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(identities, (n,), generator=generator)
+    return torch.randn(n, dim, generator=generator), ids, ids % 4, torch.zeros_like(ids)
+
+
+def by_hand(embeddings, ids, frames, scopes):
+    """One anchor after the other, in plain Python."""
+    unit = torch.nn.functional.normalize(embeddings)
+    distance = torch.cdist(unit, unit)
+    found = []
+    for a in range(len(ids)):
+        positives = [p for p in range(len(ids)) if p != a and ids[p] == ids[a]]
+        if not positives:
+            continue
+        hardest = max(positives, key=lambda p: distance[a, p].item())
+        negatives = [
+            n
+            for n in range(len(ids))
+            if ids[n] != ids[a]
+            and not (scopes[n] == scopes[a] >= 0 and frames[n] != frames[a])
+            and distance[a, n] > distance[a, hardest]
+        ]
+        if negatives:
+            found.append((a, hardest, min(negatives, key=lambda n: distance[a, n].item())))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("block_size", [7, 1024])
+def test_equals_a_plain_loop(seed, block_size):
+    embeddings, ids, frames, scopes = rows(seed=seed)
+    scopes = torch.where(ids < 8, 0, -1)  # some people in one video, others certain
+    mined = certain_triplets(embeddings, ids, frames, scopes, block_size=block_size)
+    assert list(zip(*(m.tolist() for m in mined), strict=True)) == by_hand(embeddings, ids, frames, scopes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_doubt_it_is_batch_easy_hard_mining(seed):
+    embeddings, ids, frames, _ = rows(seed=seed)
+    ours = certain_triplets(embeddings, ids, frames, torch.full_like(ids, -1))
+    theirs = BatchEasyHardMiner(pos_strategy="hard", neg_strategy="semihard")(embeddings, ids)
+    loss = TripletMarginLoss(margin=0.075)
+    assert loss(embeddings, ids, ours).item() == pytest.approx(loss(embeddings, ids, theirs).item(), abs=1e-6)
+    assert len(ours[0]) == len(theirs[0])
+
+
+def test_the_same_person_in_another_frame_is_no_negative():
+    # rows 0 and 1 are two views of a box in frame 0; row 2 is that person in frame 1; row 3 stands beside him in frame 0
+    embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0]])
+    ids, frames = torch.tensor([5, 5, 6, 7]), torch.tensor([0, 0, 1, 0])
+    anchors, _, negatives = certain_triplets(embeddings, ids, frames, torch.zeros(4, dtype=torch.int64))
+    assert negatives[anchors == 0].tolist() == [3]
+    anchors, _, negatives = certain_triplets(embeddings, ids, frames, torch.full((4,), -1))
+    assert negatives[anchors == 0].tolist() == [2]
+
+
+def test_other_videos_are_certain_to_show_other_people():
+    embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2]])
+    ids, frames = torch.tensor([5, 5, 6]), torch.tensor([0, 0, 1])
+    assert len(certain_triplets(embeddings, ids, frames, torch.tensor([0, 0, 1]))[0]) > 0
+    assert len(certain_triplets(embeddings, ids, frames, torch.tensor([0, 0, 0]))[0]) == 0
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_too_few_rows_give_no_triplets(n):
+    empty = torch.zeros(n, dtype=torch.int64)
+    assert all(len(part) == 0 for part in certain_triplets(torch.randn(n, 4), empty, empty, empty))
+
+
+def test_reid_loss_uses_the_scopes_only_when_asked():
+    embeddings, ids, frames, scopes = rows()
+    origin = {"source_frames": frames, "scopes": scopes}
+    certain, every = ReIDLoss(negatives="certain"), ReIDLoss()
+    assert every(embeddings, ids, **origin) == every(embeddings, ids)
+    assert certain(embeddings, ids).item() == pytest.approx(every(embeddings, ids).item(), abs=1e-6)
+    expected = TripletMarginLoss(margin=0.075)(embeddings, ids, certain_triplets(embeddings, ids, frames, scopes))
+    assert certain(embeddings, ids, **origin).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert certain(embeddings, ids, **origin).item() != pytest.approx(every(embeddings, ids).item(), abs=1e-4)
+
+
+def test_certain_negatives_take_no_miner():
+    with pytest.raises(InputError, match="negatives: certain mines by itself; leave out the miner BatchEasyHardMiner"):
+        ReIDLoss(miner=BatchEasyHardMiner(), negatives="certain")
