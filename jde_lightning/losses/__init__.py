@@ -2,6 +2,7 @@
 
 from jde_lightning.losses.detection import DetectionLoss
 from jde_lightning.losses.joint import JDELoss
+from jde_lightning.losses.mining import AllPairs
 from jde_lightning.losses.reid import ReIDLoss
 
-__all__ = ["DetectionLoss", "JDELoss", "ReIDLoss"]
+__all__ = ["AllPairs", "DetectionLoss", "JDELoss", "ReIDLoss"]

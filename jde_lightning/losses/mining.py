@@ -1,9 +1,22 @@
-"""Triplets for videos without identity labels."""
+"""Which pairs and triplets of a batch are compared."""
 
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.nn import functional as F
+
+
+class AllPairs(nn.Module):
+    """No mining: for losses that weigh all pairs themselves, such as ``SupConLoss`` and ``MultiSimilarityLoss``."""
+
+    def forward(self, embeddings: torch.Tensor, identities: torch.Tensor) -> None:
+        """Choose nothing, which a loss of pytorch-metric-learning takes as all pairs.
+
+        Args:
+            embeddings: ``(N, D)``.
+            identities: ``(N,)`` int64.
+        """
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ class ReIDLoss(nn.Module):
 
     Args:
         miner: a miner of pytorch-metric-learning; the hardest positive and the closest negative that is farther
-            away than it, if not given.
+            away than it, if not given. :class:`~jde_lightning.losses.mining.AllPairs` leaves the choice to the loss.
         loss: a loss of pytorch-metric-learning; a triplet loss of margin 0.075 on unit-norm embeddings, if not given.
         top_confidence: share of the rows, by confidence, that takes part; 1 is all.
         negatives: who counts as somebody else. ``any`` is the paper: every other identity. ``certain`` is for videos
@@ -105,7 +105,7 @@ class ReIDLoss(nn.Module):
                 mined = certain_triplets(rows, ids, frames, scopes)
             else:
                 mined = self.miner(rows, ids)
-            if len(mined[0]) == 0:
+            if mined is not None and len(mined[0]) == 0:
                 return nothing
             return self.loss(rows, ids, mined) + nothing
 

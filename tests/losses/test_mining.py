@@ -1,10 +1,10 @@
 import pytest
 import torch
-from pytorch_metric_learning.losses import TripletMarginLoss
+from pytorch_metric_learning.losses import SupConLoss, TripletMarginLoss
 from pytorch_metric_learning.miners import BatchEasyHardMiner
 
 from jde_lightning.errors import InputError
-from jde_lightning.losses import ReIDLoss
+from jde_lightning.losses import AllPairs, ReIDLoss
 from jde_lightning.losses.mining import certain_triplets
 
 
@@ -56,7 +56,7 @@ def test_without_doubt_it_is_batch_easy_hard_mining(seed):
 
 
 def test_the_same_person_in_another_frame_is_no_negative():
-    # rows 0 and 1 are two views of a box in frame 0; row 2 is that person in frame 1; row 3 stands beside him in frame 0
+    # rows 0 and 1: two views of a box in frame 0; row 2: that person in frame 1; row 3: somebody else in frame 0
     embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0]])
     ids, frames = torch.tensor([5, 5, 6, 7]), torch.tensor([0, 0, 1, 0])
     anchors, _, negatives = certain_triplets(embeddings, ids, frames, torch.zeros(4, dtype=torch.int64))
@@ -92,3 +92,20 @@ def test_reid_loss_uses_the_scopes_only_when_asked():
 def test_certain_negatives_take_no_miner():
     with pytest.raises(InputError, match="negatives: certain mines by itself; leave out the miner BatchEasyHardMiner"):
         ReIDLoss(miner=BatchEasyHardMiner(), negatives="certain")
+
+
+def test_all_pairs_leaves_the_choice_to_the_loss():
+    embeddings, ids, *_ = rows()
+    loss = SupConLoss(temperature=0.1)
+    ours = ReIDLoss(miner=AllPairs(), loss=loss)(embeddings, ids)
+    unit = torch.nn.functional.normalize(embeddings)
+    similarity = unit @ unit.T / 0.1
+    terms = []
+    for a in range(len(ids)):
+        others = [j for j in range(len(ids)) if j != a]
+        positives = [j for j in others if ids[j] == ids[a]]
+        if positives:
+            total = torch.logsumexp(similarity[a, others], dim=0)
+            terms.append(sum(total - similarity[a, p] for p in positives) / len(positives))
+    assert ours.item() == pytest.approx((sum(terms) / len(terms)).item(), rel=1e-4)
+    assert ReIDLoss(miner=AllPairs(), loss=loss)(embeddings[:0], ids[:0]).item() == 0
