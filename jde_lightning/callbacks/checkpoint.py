@@ -48,27 +48,33 @@ class Checkpoint(ModelCheckpoint):
             every_n_epochs=every_n_epochs,
             auto_insert_metric_name=False,
             enable_version_counter=False,
+            save_on_train_epoch_end=True,
         )
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, by a metric that was measured."""
-        if self._choose_monitor(trainer):
-            super().on_validation_end(trainer, pl_module)
-        elif self.save_last and not self._should_skip_saving_checkpoint(trainer):
-            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save after the validation of the epoch, when the loops are where a resumed run should begin.
 
-    def _choose_monitor(self, trainer: pl.Trainer) -> bool:
-        """Replace a monitored metric that the data does not allow by the best one that it does.
-
-        Returns:
-            Whether there is something to compare weights by.
+        Lightning's own rule saves the last weights only if they are also the best.
         """
+        if self._should_skip_saving_checkpoint(trainer) or (trainer.current_epoch + 1) % self._every_n_epochs:
+            return
+        candidates = self._monitor_candidates(trainer)
+        if self._can_compare(trainer):
+            self._save_topk_checkpoint(trainer, candidates)
+        self._save_last_checkpoint(trainer, candidates)
+
+    def _can_compare(self, trainer: pl.Trainer) -> bool:
+        """Whether there is a metric to compare weights by; one that the data does not allow is replaced."""
         measured = trainer.callback_metrics
         if self.monitor is None or self.monitor in measured:
             return True
+        if not any(name.startswith("val/") for name in measured):
+            return False  # no validation yet
         if any(c.every_n_epochs > 1 for c in trainer.callbacks if isinstance(c, ValidationCallback)):
             return False  # it may still come, in an epoch that is measured
         chosen = next((name for name in _FALLBACKS if name in measured), None)
+        if chosen is None:
+            return False
         _LOG.warning("checkpoint.monitor %s was not measured; best weights are chosen by %s", self.monitor, chosen)
         self.monitor, self.mode = chosen, "max"
         return True

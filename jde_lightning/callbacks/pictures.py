@@ -10,7 +10,6 @@ import lightning.pytorch as pl
 
 from jde_lightning.files import written_whole
 from jde_lightning.plots.frames import draw_training_batch, draw_validation
-from jde_lightning.structures import ValidationOutput
 
 
 class Pictures(pl.Callback):
@@ -57,32 +56,18 @@ class Pictures(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the first batch."""
-        if batch_idx == 0 and self._due(trainer):
-            self._draw_detections(trainer, outputs)
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Draw the first batch."""
-        if batch_idx == 0 and self._due(trainer):
-            self._draw_detections(trainer, outputs)
-
-    def _draw_detections(self, trainer: pl.Trainer, output: ValidationOutput) -> None:
-        """Draw the detections of a batch on the original images."""
-        frames = output.frames[: self.max_images]
+        """Draw the detections of the first batch on the original images."""
+        if batch_idx != 0 or not self._due(trainer):
+            return
+        frames = outputs.frames[: self.max_images]
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         images = [cv2.imread(str(frame.image_path), flags) for frame in frames]
         picture = draw_validation(
-            images, output.detections[: self.max_images], frames, min_score=self.min_score, tile=640
+            images, outputs.detections[: self.max_images], frames, min_score=self.min_score, tile=640
         )
         self._save(trainer, "validation_detections.jpg", picture)
+
+    on_test_batch_end = on_validation_batch_end
 
     @staticmethod
     def _save(trainer: pl.Trainer, name: str, picture: Any) -> None:

@@ -26,7 +26,8 @@ class RunSummary(pl.Callback):
         if not self.enabled or not trainer.is_global_zero or trainer.log_dir is None:
             return
         folder = Path(trainer.log_dir)
-        best = getattr(trainer.checkpoint_callback, "best_model_path", "") or "(no checkpoint was kept)"
+        kept = trainer.checkpoint_callback
+        best = getattr(kept, "best_model_path", "") or getattr(kept, "last_model_path", "") or "(none was kept)"
         lines = [
             "",
             *self._metrics(trainer, "val"),

@@ -72,7 +72,9 @@ class TrackingHOTA(ValidationCallback):
         tracked = {name: frames for name, frames in sorted(self._sequences.items()) if _can_be_measured(name, frames)}
         with_appearance, motion_only = TrackingMetrics(), TrackingMetrics()
         pictured: tuple[str, list[tuple[FrameAnnotations, Tracks]]] | None = None
-        for name, frames in tqdm(tracked.items(), desc="tracking", leave=False, delay=2, disable=not trainer.is_global_zero):
+        for name, frames in tqdm(
+            tracked.items(), desc="tracking", leave=False, delay=2, disable=not trainer.is_global_zero
+        ):
             frames.sort(key=lambda pair: pair[0].frame)
             truth = ground_truth_from_annotations([frame for frame, _ in frames])
             for metrics, appearance in ((with_appearance, True), (motion_only, False)):

@@ -88,22 +88,9 @@ class ValidationCallback(pl.Callback):
         """Log under ``val/``."""
         self._end(trainer, pl_module, "val")
 
-    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin an epoch."""
-        self._start(trainer)
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collect a batch."""
-        if self._active:
-            self.collect(outputs)
+    # a test begins and collects as a validation does
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_batch_end = on_validation_batch_end
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log under ``test/``."""
