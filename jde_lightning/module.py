@@ -40,6 +40,8 @@ class JDEModule(pl.LightningModule):
         reid_loss: the Re-ID loss; hard positives, semi-hard negatives and a triplet margin of 0.075 if omitted.
         small_target_stride: enlarge targets smaller than this many pixels when anchors are assigned. ``None`` is the
             current Ultralytics rule, 0 the paper's assigner, which had none.
+        ignore_regions: whether what is annotated as neither object nor background (crowds, statues, people too hidden
+            to learn) is left out of the class loss; ``False`` is the paper, where it is background.
         optimizer: the optimiser as ``class_path``. ``None`` is the paper's rule: SGD (0.01, Nesterov momentum 0.937)
             for more than 10,000 iterations, else AdamW with ``0.002 * 5 / (4 + classes)``.
         weight_decay: decay of weights; norms and biases have none. Overrides the optimiser's own.
@@ -67,6 +69,7 @@ class JDEModule(pl.LightningModule):
         reid_gain: float = 1.0,
         reid_loss: ReIDLoss | None = None,
         small_target_stride: int | None = None,
+        ignore_regions: bool = True,
         optimizer: OptimizerCallable | None = None,
         weight_decay: float = 5e-4,
         reid_lr_factor: float = 1.0,
@@ -93,6 +96,7 @@ class JDEModule(pl.LightningModule):
             reid=reid_gain,
             reid_loss=reid_loss,
             small_target_stride=small_target_stride,
+            ignore_regions=ignore_regions,
         )
         self.image_size = image_size
         self.optimizer_factory = optimizer

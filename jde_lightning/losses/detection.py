@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import NamedTuple, Protocol
 
 import torch
+from torch.nn import functional as F
 
 from jde_lightning._ultralytics import v8DetectionLoss
 from jde_lightning.structures import Batch
@@ -52,6 +53,25 @@ class DetectionTerms(NamedTuple):
     confidences: torch.Tensor
 
 
+class _ClassLoss:
+    """Binary cross-entropy that lets chosen background anchors be neither right nor wrong.
+
+    Attributes:
+        ignored: ``(B, A)`` bool anchors in ignore regions, or ``None``. Those with a target count all the same.
+    """
+
+    def __init__(self) -> None:
+        self.ignored: torch.Tensor | None = None
+
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the ``(B, A, C)`` losses."""
+        losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        if self.ignored is None:
+            return losses
+        background = targets.sum(dim=-1, keepdim=True) == 0
+        return losses.masked_fill(self.ignored[..., None] & background, 0.0)
+
+
 class DetectionLoss(v8DetectionLoss):
     """Ultralytics' criterion, built from numbers instead of a model, that also tells the identities.
 
@@ -86,6 +106,7 @@ class DetectionLoss(v8DetectionLoss):
             parameters=lambda: iter([stride]), args=SimpleNamespace(box=box, cls=cls, dfl=dfl), model=[head]
         )
         super().__init__(stub)
+        self.bce = _ClassLoss()
         if small_target_stride is not None:
             self.assigner.stride_val = small_target_stride
 
@@ -94,7 +115,8 @@ class DetectionLoss(v8DetectionLoss):
 
         Args:
             raw: the network's maps.
-            batch: boxes, labels, identities and batch_idx, on the device of the maps.
+            batch: boxes, labels, identities and batch_idx, on the device of the maps; and, if background in them is
+                not to be learned, ignore_boxes and ignore_batch_idx.
 
         Returns:
             The losses and the foreground anchors. Without any box there are none, and the box loss is 0.
@@ -102,6 +124,7 @@ class DetectionLoss(v8DetectionLoss):
         boxes, scores = raw.boxes.float(), raw.scores.float()
         features = [boxes.new_empty(1).expand(1, 1, *shape) for shape in raw.shapes]
         targets = self._targets(raw, batch)
+        self.bce.ignored = self._ignored(raw, batch)
         (foreground, chosen, *_), losses, _ = self.get_assigned_targets_and_loss(
             {"boxes": boxes, "scores": scores, "feats": features}, targets
         )
@@ -111,6 +134,20 @@ class DetectionLoss(v8DetectionLoss):
         rows = (counts.cumsum(0) - counts)[images] + chosen[images, anchors].long()
         confidences = scores.detach()[images, :, anchors].sigmoid().amax(dim=1)
         return DetectionTerms(losses, images, anchors, rows, batch["identities"][rows], confidences)
+
+    def _ignored(self, raw: RawMapsLike, batch: Batch) -> torch.Tensor | None:
+        """Return the ``(B, A)`` anchors whose centre lies in an ignore region; ``None`` if the batch has no region."""
+        regions = batch.get("ignore_boxes")
+        if regions is None or not len(regions):
+            return None
+        points = []
+        for (height, width), stride in zip(raw.shapes, self.stride, strict=True):
+            y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+            points.append((torch.stack([x, y], dim=-1).reshape(-1, 2).to(stride) + 0.5) * stride)
+        centers = torch.cat(points)
+        inside = (centers > regions[:, None, :2]) & (centers < regions[:, None, 2:])
+        counts = torch.zeros(raw.scores.shape[0], len(centers), device=centers.device)
+        return counts.index_add_(0, batch["ignore_batch_idx"], inside.all(dim=-1).float()) > 0
 
     def _targets(self, raw: RawMapsLike, batch: Batch) -> dict[str, torch.Tensor]:
         """Write the batch as ultralytics reads it: centre, width and height as shares of the padded image."""

@@ -25,6 +25,8 @@ class JDELoss(nn.Module):
         reid: gain of the Re-ID loss; at 0 it is not computed.
         reid_loss: the Re-ID loss; the paper's if not given.
         small_target_stride: see :class:`~jde_lightning.losses.detection.DetectionLoss`; 0 is the paper's assigner.
+        ignore_regions: whether anchors in the batch's ignore regions are neither object nor background; ``False`` is
+            the paper, where they are background.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class JDELoss(nn.Module):
         reid: float = 1.0,
         reid_loss: ReIDLoss | None = None,
         small_target_stride: int | None = None,
+        ignore_regions: bool = True,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -46,6 +49,7 @@ class JDELoss(nn.Module):
         self.box, self.cls, self.dfl, self.reid = box, cls, dfl, reid
         self.reid_loss = ReIDLoss() if reid_loss is None else reid_loss
         self.small_target_stride = small_target_stride
+        self.ignore_regions = ignore_regions
         self._detection: DetectionLoss | None = None
 
     def forward(self, raw: RawMapsLike, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -63,7 +67,8 @@ class JDELoss(nn.Module):
             receives a gradient, also from a batch without boxes.
         """
         with torch.autocast(raw.scores.device.type, enabled=False):
-            found = self._criterion(raw.scores.device).terms(raw, batch)
+            seen = batch if self.ignore_regions else {k: v for k, v in batch.items() if not k.startswith("ignore_")}
+            found = self._criterion(raw.scores.device).terms(raw, seen)
             embeddings = raw.embeddings.float()
             # Without any foreground the embedding branch must still take part, or DDP waits for its gradients.
             reid = embeddings.sum() * 0.0

@@ -105,3 +105,51 @@ def test_positive_fraction(identities, expected):
     value = positive_fraction(torch.tensor(identities, dtype=torch.int64))
     assert value.dtype == torch.float32
     assert value.item() == expected
+
+
+def test_background_in_ignore_regions_is_neither_right_nor_wrong():
+    """The class loss equals the plain one less the cross-entropy of the background anchors in the region."""
+    torch.manual_seed(0)
+    network = YOLO11JDE("n", embed_dim=16).train()
+    raw = network(torch.rand(2, 3, 64, 64))
+    batch = {
+        "boxes": torch.tensor([[8.0, 8, 40, 56]]),
+        "labels": torch.zeros(1, dtype=torch.int64),
+        "identities": torch.zeros(1, dtype=torch.int64),
+        "batch_idx": torch.zeros(1, dtype=torch.int64),
+        "ignore_boxes": torch.tensor([[0.0, 0, 32, 64], [32.0, 0, 64, 64], [40.0, 0, 64, 64]]),
+        "ignore_batch_idx": torch.tensor([0, 1, 1]),
+    }
+    plain = {key: value for key, value in batch.items() if not key.startswith("ignore_")}
+    found = DetectionLoss(1, network.strides).terms(raw, plain)
+    foreground = torch.zeros(2, raw.scores.shape[2], dtype=torch.bool)
+    foreground[found.images, found.anchors] = True
+    left_out, points = 0.0, []
+    for (height, width), stride in zip(raw.shapes, network.strides, strict=True):
+        points += [((x + 0.5) * stride, (y + 0.5) * stride) for y in range(height) for x in range(width)]
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    for image in range(2):
+        for anchor, (x, _) in enumerate(points):
+            inside = x < 32 if image == 0 else x > 32
+            if inside and not foreground[image, anchor]:
+                logit = raw.scores[image, :, anchor]
+                left_out += bce(logit, torch.zeros_like(logit)).item()
+    with_regions, without = JDELoss(1, network.strides), JDELoss(1, network.strides, ignore_regions=False)
+    kept = with_regions(raw, batch)[1]["cls_loss"].item()
+    every = without(raw, batch)[1]["cls_loss"].item()
+    assert every == found.losses[1].item()
+    # both are divided by the same sum of target scores
+    total = bce(raw.scores, torch.zeros_like(raw.scores), reduction="sum").item()
+    assert 0 < kept < every
+    empty = {**batch, "boxes": torch.zeros(0, 4), "labels": torch.zeros(0), "batch_idx": torch.zeros(0).long()}
+    empty["identities"] = torch.zeros(0, dtype=torch.int64)
+    kept, every = (loss(raw, empty)[1]["cls_loss"].item() for loss in (with_regions, without))
+    all_inside = sum(
+        bce(raw.scores[i, :, a], torch.zeros(1)).item()
+        for i in range(2)
+        for a, (x, _) in enumerate(points)
+        if (x < 32 if i == 0 else x > 32)
+    )
+    # without targets ultralytics divides by 1, the gain of the class loss is 0.5
+    assert every - kept == pytest.approx(0.5 * all_inside, rel=1e-3)
+    assert every == pytest.approx(0.5 * total, rel=1e-3)
