@@ -108,48 +108,37 @@ def test_positive_fraction(identities, expected):
 
 
 def test_background_in_ignore_regions_is_neither_right_nor_wrong():
-    """The class loss equals the plain one less the cross-entropy of the background anchors in the region."""
-    torch.manual_seed(0)
-    network = YOLO11JDE("n", embed_dim=16).train()
-    raw = network(torch.rand(2, 3, 64, 64))
+    """Without boxes the class loss is the mean gain times the cross-entropy of all anchors but those in a region."""
+    raw = YOLO11JDE("n", embed_dim=16).train()(torch.rand(2, 3, 64, 64))
     batch = {
-        "boxes": torch.tensor([[8.0, 8, 40, 56]]),
-        "labels": torch.zeros(1, dtype=torch.int64),
-        "identities": torch.zeros(1, dtype=torch.int64),
-        "batch_idx": torch.zeros(1, dtype=torch.int64),
+        **batch_of([0, 0]),
         "ignore_boxes": torch.tensor([[0.0, 0, 32, 64], [32.0, 0, 64, 64], [40.0, 0, 64, 64]]),
         "ignore_batch_idx": torch.tensor([0, 1, 1]),
     }
-    plain = {key: value for key, value in batch.items() if not key.startswith("ignore_")}
-    found = DetectionLoss(1, network.strides).terms(raw, plain)
-    foreground = torch.zeros(2, raw.scores.shape[2], dtype=torch.bool)
-    foreground[found.images, found.anchors] = True
-    left_out, points = 0.0, []
-    for (height, width), stride in zip(raw.shapes, network.strides, strict=True):
-        points += [((x + 0.5) * stride, (y + 0.5) * stride) for y in range(height) for x in range(width)]
-    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    kept, every = [], []
     for image in range(2):
-        for anchor, (x, _) in enumerate(points):
-            inside = x < 32 if image == 0 else x > 32
-            if inside and not foreground[image, anchor]:
-                logit = raw.scores[image, :, anchor]
-                left_out += bce(logit, torch.zeros_like(logit)).item()
-    with_regions, without = JDELoss(1, network.strides), JDELoss(1, network.strides, ignore_regions=False)
-    kept = with_regions(raw, batch)[1]["cls_loss"].item()
-    every = without(raw, batch)[1]["cls_loss"].item()
-    assert every == found.losses[1].item()
-    # both are divided by the same sum of target scores
-    total = bce(raw.scores, torch.zeros_like(raw.scores), reduction="sum").item()
-    assert 0 < kept < every
-    empty = {**batch, "boxes": torch.zeros(0, 4), "labels": torch.zeros(0), "batch_idx": torch.zeros(0).long()}
-    empty["identities"] = torch.zeros(0, dtype=torch.int64)
-    kept, every = (loss(raw, empty)[1]["cls_loss"].item() for loss in (with_regions, without))
-    all_inside = sum(
-        bce(raw.scores[i, :, a], torch.zeros(1)).item()
-        for i in range(2)
-        for a, (x, _) in enumerate(points)
-        if (x < 32 if i == 0 else x > 32)
-    )
-    # without targets ultralytics divides by 1, the gain of the class loss is 0.5
-    assert every - kept == pytest.approx(0.5 * all_inside, rel=1e-3)
-    assert every == pytest.approx(0.5 * total, rel=1e-3)
+        centers = [
+            (x + 0.5) * stride
+            for (height, width), stride in zip(raw.shapes, STRIDES, strict=True)
+            for _ in range(height)
+            for x in range(width)
+        ]
+        for anchor, x in enumerate(centers):
+            every.append(torch.nn.functional.softplus(raw.scores[image, 0, anchor]).item())
+            kept.append(every[-1] if (x > 32) == (image == 0) else 0.0)
+    # without targets ultralytics divides by 1; the gain of the class loss is 0.5
+    assert JDELoss(1, STRIDES)(raw, batch)[1]["cls_loss"].item() == pytest.approx(0.5 * sum(kept), rel=1e-4)
+    paper = JDELoss(1, STRIDES, ignore_regions=False)
+    assert paper(raw, batch)[1]["cls_loss"].item() == pytest.approx(0.5 * sum(every), rel=1e-4)
+
+
+def test_an_object_in_an_ignore_region_is_learned_all_the_same():
+    raw, batch = maps(), batch_with_pairs()
+    plain = DetectionLoss(1, STRIDES).terms(raw, batch)
+    regions = {"ignore_boxes": batch["boxes"].clone(), "ignore_batch_idx": batch["batch_idx"].clone()}
+    covered = DetectionLoss(1, STRIDES).terms(raw, {**batch, **regions})
+    assert torch.equal(covered.anchors, plain.anchors)
+    assert torch.equal(covered.losses[[0, 2]], plain.losses[[0, 2]])
+    assert covered.losses[1] < plain.losses[1]  # background anchors in the region
+    covered.losses[1].backward()
+    assert (raw.scores.grad[covered.images, :, covered.anchors] != 0).all()  # the object's own anchors are learned
