@@ -161,6 +161,8 @@ def _separation_sums(gallery: _Gallery, block: slice, similarity: Floats) -> Flo
     cosine = gallery.counts - vectors @ gallery.sums.T
     # A row's distance to itself is zero, not what rounding leaves of it.
     cosine[rows, own] -= 1 - np.einsum("nd,nd->n", vectors, vectors)
+    # Embeddings that have collapsed to a point are as far apart as rounding makes them, but never less than nothing.
+    np.maximum(cosine, 0, out=cosine)
     # |x - y|^2 = 2 - 2 x.y for unit vectors.
     euclidean = similarity * -2
     euclidean += 2

@@ -174,3 +174,14 @@ def test_wrong_input_is_refused():
         embedding_metrics(np.ones((3, 2)), np.zeros(4))
     with pytest.raises(ValueError, match="embeddings must be finite"):
         embedding_metrics(np.array([[1.0, np.nan]]), [0])
+
+
+def test_collapsed_embeddings_keep_silhouettes_and_distances_in_range():
+    rng = np.random.default_rng(0)
+    point = rng.normal(size=128).astype(np.float32)
+    embeddings = point + rng.normal(scale=1e-6, size=(600, 128)).astype(np.float32)
+    values = embedding_metrics(embeddings, np.arange(600) % 30)
+    for name in ("silhouette_cosine", "silhouette_euclidean"):
+        assert -1 <= values[name] <= 1
+    for name in ("mean_positive_cosine", "mean_negative_cosine"):
+        assert 0 <= values[name] < 1e-4
