@@ -6,7 +6,6 @@ Format, counts and traps as published at crowdhuman.org; image sizes are not sto
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from jde_lightning.boxes import area, ltwh_to_xyxy
-from jde_lightning.data.images import IMAGE_SUFFIXES, image_size
+from jde_lightning.data.images import IMAGE_SUFFIXES
 from jde_lightning.data.readers.base import Reader, Supervision, find
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY, FrameAnnotations, Role
-
-logger = logging.getLogger(__name__)
 
 _SPLITS = ("train", "val")
 _ARCHIVES = ("CrowdHuman_train01", "CrowdHuman_train02", "CrowdHuman_train03", "train01", "train02", "train03")
@@ -66,17 +63,17 @@ class CrowdHuman(Reader):
         self.images = images
         self.path = path
 
-    def read(self, root: Path) -> Iterator[FrameAnnotations]:
-        """Read all images that are on disk; how many are not is logged.
+    def frames(self, root: Path) -> Iterator[FrameAnnotations]:
+        """Read all images that are on disk.
 
         Raises:
             InputError: if the annotation file or all images are missing, or a line is broken.
         """
-        base = Path(root) / self.path
+        base = root / self.path
         file = self._annotation_file(base)
         folders = self.images if self.images is not None else IMAGE_FOLDERS
-        paths = _image_paths(base, folders)
-        found, missing = 0, []
+        paths = self._image_paths(base, folders)
+        found, missing = 0, self.findings.missing
         with file.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
@@ -84,30 +81,44 @@ class CrowdHuman(Reader):
                 record = _parse(line, file, number)
                 path = paths.get(record["ID"])
                 if path is None:
-                    missing.append(record["ID"])
+                    missing.append(f"{record['ID']}.jpg")
                     continue
                 found += 1
-                yield self._frame(record, path, file, number)
+                size = self.size_of(path)
+                if size is not None:
+                    yield self._frame(record, path, size, file, number)
         if missing and not found:
             msg = (
                 f"{file}: none of its {len(missing)} images is in any of the folders {', '.join(folders)} of {base}; "
                 "unpack CrowdHuman_train01.zip to CrowdHuman_train03.zip there, or set `images` to their folders"
             )
             raise InputError(msg)
-        if missing:
-            total = len(missing) + found
-            logger.warning("%s: %d of %d images not found, first %s.jpg", file, len(missing), total, missing[0])
 
     def _annotation_file(self, base: Path) -> Path:
         tried = [self.annotations, f"annotations/{self.annotations}"]
         for candidate in tried:
             file = find(base, candidate)
             if file is not None and file.is_file():
-                return file
+                return self.findings.use(file)
         msg = f"{base / self.annotations}: no such file, nor {tried[1]} there; download it from crowdhuman.org"
         raise InputError(msg + " or set `path` to the folder that contains it")
 
-    def _frame(self, record: dict[str, Any], path: Path, file: Path, number: int) -> FrameAnnotations:
+    def _image_paths(self, base: Path, folders: Sequence[str]) -> dict[str, Path]:
+        """Map image names without suffix to files, over all folders that exist; the first folder wins."""
+        paths: dict[str, Path] = {}
+        for name in folders:
+            folder = find(base, name)
+            self.findings.use(folder or base / name)
+            if folder is None or not folder.is_dir():
+                continue
+            for file in sorted(folder.iterdir()):
+                if file.suffix.lower() in IMAGE_SUFFIXES:
+                    paths.setdefault(file.stem, file)
+        return paths
+
+    def _frame(
+        self, record: dict[str, Any], path: Path, size: tuple[int, int], file: Path, number: int
+    ) -> FrameAnnotations:
         objects = record["gtboxes"]
         try:
             full = np.array([o["fbox"] for o in objects], dtype=np.float64).reshape(len(objects), 4)
@@ -119,11 +130,10 @@ class CrowdHuman(Reader):
         boxes = ltwh_to_xyxy(full)
         full_area = area(boxes)
         share = np.divide(area(ltwh_to_xyxy(visible)), full_area, out=np.zeros_like(full_area), where=full_area > 0)
-        width, height = image_size(path)
         return FrameAnnotations(
             image_path=path,
-            width=width,
-            height=height,
+            width=size[0],
+            height=size[1],
             boxes=boxes.astype(np.float32),
             labels=np.zeros(len(boxes), np.int64),
             identities=np.full(len(boxes), NO_IDENTITY),
@@ -148,16 +158,3 @@ def _parse(line: str, file: Path, number: int) -> dict[str, Any]:
         msg = f"{file}:{number}: expected a JSON object with the keys ID and gtboxes, found {line[:60].strip()!r}"
         raise InputError(msg)
     return record
-
-
-def _image_paths(base: Path, folders: Sequence[str]) -> dict[str, Path]:
-    """Map image names without suffix to files, over all folders that exist; the first folder wins."""
-    paths: dict[str, Path] = {}
-    for name in folders:
-        folder = find(base, name)
-        if folder is None or not folder.is_dir():
-            continue
-        for file in sorted(folder.iterdir()):
-            if file.suffix.lower() in IMAGE_SUFFIXES:
-                paths.setdefault(file.stem, file)
-    return paths

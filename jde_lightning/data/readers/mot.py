@@ -81,13 +81,13 @@ class MOTChallenge(Reader):
         self.sequences = sequences
         self.every = every
 
-    def read(self, root: Path) -> Iterator[FrameAnnotations]:
-        """Read all frames that have an image on disk; how many have none is logged.
+    def frames(self, root: Path) -> Iterator[FrameAnnotations]:
+        """Read all frames that have an image on disk.
 
         Raises:
             InputError: if no sequence is found, or one lacks images or ground truth, or a line is broken.
         """
-        base = Path(root) / self.path
+        base = root / self.path
         for folder in self._select(self._find_sequences(base), base):
             yield from self._read_sequence(folder)
 
@@ -96,6 +96,7 @@ class MOTChallenge(Reader):
         candidates = [".", *below, "mot/train"]
         for candidate in candidates:
             folder = find(base, candidate) if candidate != "." else base
+            self.findings.use(folder or base / candidate)
             if folder is None or not folder.is_dir():
                 continue
             if _is_sequence(folder):
@@ -133,10 +134,11 @@ class MOTChallenge(Reader):
         return by_detector[wanted]
 
     def _read_sequence(self, folder: Path) -> Iterator[FrameAnnotations]:
-        info = _read_info(folder)
+        info = _read_info(self.findings.use(folder / "seqinfo.ini"))
         images = _list_images(folder, info)
+        self.findings.use(folder / info.image_folder)
         length = info.length or max(images)
-        gt = _read_gt(folder / "gt" / "gt.txt")
+        gt = _read_gt(self.findings.use(folder / "gt" / "gt.txt"))
         frames = self._frames_of_split(sorted(images), length)
         if info.length and len(images) < info.length:
             logger.warning("%s: %d of %d frames have an image", folder, len(images), info.length)
@@ -194,8 +196,7 @@ def _is_sequence(folder: Path) -> bool:
     return (folder / "seqinfo.ini").is_file() or (folder / "img1").is_dir()
 
 
-def _read_info(folder: Path) -> _SequenceInfo:
-    file = folder / "seqinfo.ini"
+def _read_info(file: Path) -> _SequenceInfo:
     if not file.is_file():
         return _SequenceInfo()
     parser = configparser.ConfigParser(interpolation=None)  # lower-cases keys, which rewritten copies differ in
