@@ -38,6 +38,8 @@ class JDEDataModule(pl.LightningDataModule):
         val_batch_size: frames in a validation batch, per process; ``batch_size`` if omitted.
         num_workers: processes that load data, per process that trains; 0 loads in the training process.
         augmentation: what is done to the mosaics; the paper's values if omitted.
+        amodal_boxes: teach whole boxes, also where they leave the image, as MOT17 and CrowdHuman annotate them (and
+            MOT17's evaluation measures them); ``False``, as in the paper, teaches the part inside the image.
         mosaic_mode: how mosaics get to show the same box twice, which gives the Re-ID loss its positives.
             ``buffer`` is the paper's: three of the four tiles come from the images used last. ``paired`` shows every
             image ``views`` times in a batch.
@@ -67,6 +69,7 @@ class JDEDataModule(pl.LightningDataModule):
         val_batch_size: int | None = None,
         num_workers: int = 4,
         augmentation: AugmentationConfig | None = None,
+        amodal_boxes: bool = False,
         mosaic_mode: Literal["buffer", "paired"] = "buffer",
         buffer_size: int | None = None,
         views: int = 2,
@@ -104,6 +107,7 @@ class JDEDataModule(pl.LightningDataModule):
         self.val_batch_size = val_batch_size or batch_size
         self.num_workers = num_workers
         self.augmentation = augmentation or AugmentationConfig()
+        self.amodal_boxes = amodal_boxes
         self.mosaic_mode: Literal["buffer", "paired"] = mosaic_mode
         self.buffer_size = buffer_size or 8 * batch_size
         self.views = views
@@ -145,6 +149,7 @@ class JDEDataModule(pl.LightningDataModule):
                 augmentation=self.augmentation,
                 cache_images=self.cache_images,
                 scopes=ambiguity_scopes(index, identities, self.identity_table),
+                amodal_boxes=self.amodal_boxes,
             )
 
     def train_dataloader(self) -> DataLoader[Batch]:

@@ -150,7 +150,8 @@ class Batch(TypedDict, total=False):
 
     Keys:
         images: ``(B, 3, H, W)`` uint8 RGB; the module divides by 255 on the device.
-        boxes: ``(N, 4)`` float32 xyxy pixels, clipped to the image, all images one after the other.
+        boxes: ``(N, 4)`` float32 xyxy pixels, all images one after the other; clipped to the image, unless amodal boxes
+            are taught.
         labels: ``(N,)`` int64 class index.
         identities: ``(N,)`` int64 dense training identity, ``NO_IDENTITY`` where there is none.
         batch_idx: ``(N,)`` int64 image of each box, never decreasing.

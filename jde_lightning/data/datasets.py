@@ -55,6 +55,8 @@ class MosaicDataset(Dataset[TrainingSample]):
         reduced_decode: let the JPEG decoder deliver 1/2, 1/4 or 1/8 of the size where that is still large enough.
         scopes: ``(N,)`` int64 aligned with ``index.boxes``, see
             :func:`~jde_lightning.data.identities.ambiguity_scopes`; all identities are certain if omitted.
+        amodal_boxes: teach whole boxes, also where they leave their image (the annotations of MOT17 and CrowdHuman
+            are of whole bodies), instead of the part inside. What is kept is decided by the part inside either way.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class MosaicDataset(Dataset[TrainingSample]):
         cache_images: int = 64,
         reduced_decode: bool = True,
         scopes: IntArray | None = None,
+        amodal_boxes: bool = False,
     ) -> None:
         if len(identities) != len(index.boxes):
             msg = f"identities must align with the index's boxes, got {len(identities)} for {len(index.boxes)}"
@@ -77,6 +80,7 @@ class MosaicDataset(Dataset[TrainingSample]):
         self.image_size = image_size
         self.augmentation = augmentation or AugmentationConfig()
         self.reduced_decode = reduced_decode
+        self.amodal_boxes = amodal_boxes
         self._cache = TileCache(cache_images)
         self._canvas = np.empty((0, 0, 4), np.uint8)
         ignored = (index.roles == Role.IGNORE) | (index.roles == Role.POSITIVE)
@@ -122,14 +126,16 @@ class MosaicDataset(Dataset[TrainingSample]):
         flip = rng.random() < config.fliplr
 
         image = augment.change_hsv(self._warped(frames, placements, canvas, matrix), gains)
-        boxes, rows = self._placed_boxes(frames, sizes, placements, canvas)
+        whole, boxes, rows = self._placed_boxes(frames, sizes, placements, canvas)
         warped = clip(augment.warp_boxes(boxes, matrix), size, size)
+        learned = augment.warp_boxes(whole, matrix) if self.amodal_boxes else warped
         if flip:
             image, warped = cv2.flip(image, 1), augment.flip_boxes(warped, size)
+            learned = augment.flip_boxes(learned, size) if self.amodal_boxes else warped
         kept, ignored = self._masks(boxes * np.float32(draw.scale), warped, rows)
         return TrainingSample(
             image=to_rgb_planes(image),
-            boxes=warped[kept],
+            boxes=learned[kept],
             labels=self.index.labels[rows[kept]],
             identities=self.identities[rows[kept]],
             ignore_boxes=warped[ignored],
@@ -144,19 +150,19 @@ class MosaicDataset(Dataset[TrainingSample]):
 
     def _placed_boxes(
         self, frames: IntArray, sizes: list[tuple[int, int]], placements: list[mosaic.Placement], canvas: mosaic.Region
-    ) -> tuple[FloatArray, IntArray]:
-        """Boxes of all tiles on the canvas, ``(M, 4)`` float32, and their rows in the index, ``(M,)`` int64."""
+    ) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Boxes of all tiles on the canvas, ``(M, 4)`` float32, whole and inside their tile; rows in the index."""
         starts, ends = self.index.offsets[frames].tolist(), self.index.offsets[frames + 1].tolist()
         rows = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)])
         tile = np.repeat(np.arange(len(frames)), [end - start for start, end in zip(starts, ends, strict=True)])
         tile_sizes = np.array(sizes, dtype=np.float32)
         gains = (tile_sizes / self.index.sizes[frames]).astype(np.float32)
         corners = np.array([(place.left, place.top) for place in placements], dtype=np.float32)
-        points = self.index.boxes[rows].reshape(-1, 2, 2) * gains[tile, None]
-        points = np.clip(points, 0, tile_sizes[tile, None]) + corners[tile, None]
-        boxes = clip(points.reshape(-1, 4), canvas.x2, canvas.y2)
+        whole = self.index.boxes[rows].reshape(-1, 2, 2) * gains[tile, None]
+        inside = np.clip(whole, 0, tile_sizes[tile, None]) + corners[tile, None]
+        boxes = clip(inside.reshape(-1, 4), canvas.x2, canvas.y2)
         used = (area(boxes) > 0) & (self._kinds[rows] != _UNUSED)
-        return boxes[used], rows[used]
+        return (whole + corners[tile, None]).reshape(-1, 4)[used], boxes[used], rows[used]
 
     def _warped(
         self,

@@ -26,7 +26,7 @@ class TrainingSample(NamedTuple):
 
     Attributes:
         image: ``(3, H, W)`` uint8 RGB.
-        boxes: ``(N, 4)`` float32 xyxy pixels, clipped to the image.
+        boxes: ``(N, 4)`` float32 xyxy pixels, clipped to the image unless amodal boxes are taught.
         labels: ``(N,)`` int64.
         identities: ``(N,)`` int64.
         ignore_boxes: ``(M, 4)`` float32 xyxy pixels, clipped to the image.

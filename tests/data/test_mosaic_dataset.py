@@ -92,6 +92,24 @@ def test_boxes_are_clipped_to_their_own_tile(tmp_path):
         assert (sides <= 50).all()
 
 
+def test_amodal_boxes_keep_their_size_where_they_leave_the_image(tmp_path):
+    write_image(tmp_path / "a.png", 100, 100)
+    frame = make_frame(tmp_path / "a.png", 2, width=100, height=100, boxes=[[50, 50, 300, 280], [-40, 5, 20, 40]])
+    still = AugmentationConfig(hsv_h=0, hsv_s=0, hsv_v=0, translate=0, scale=0, fliplr=0.5)
+    index = FrameIndex.from_frames([frame])
+    clipped = MosaicDataset(index, index.identities, 100, still)
+    amodal = MosaicDataset(index, index.identities, 100, still, amodal_boxes=True)
+    whole_sides = np.array([[250, 230], [60, 35]])
+    for seed in range(20):
+        request = MosaicRequest((0, 0, 0, 0), (seed,))
+        inside, whole = clipped[request], amodal[request]
+        np.testing.assert_array_equal(inside.identities, whole.identities)
+        np.testing.assert_array_equal(inside.image, whole.image)
+        np.testing.assert_allclose(whole.boxes[:, 2:] - whole.boxes[:, :2], whole_sides[whole.identities], atol=1e-3)
+        assert (inside.boxes[:, :2] >= whole.boxes[:, :2] - 1e-3).all()
+        assert (inside.boxes[:, 2:] <= whole.boxes[:, 2:] + 1e-3).all()
+
+
 def test_without_boxes_and_images_that_are_empty(tmp_path):
     write_image(tmp_path / "a.jpg")
     index = FrameIndex.from_frames([make_frame(tmp_path / "a.jpg", 0)])
