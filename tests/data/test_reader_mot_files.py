@@ -55,7 +55,7 @@ def test_annotated_frames_without_image_are_missing(tmp_path):
 
 def test_missing_images_are_named_as_images_are(tmp_path):
     write_numbered(tmp_path / "S", ["0,1,1,1,5,5,1,-1", "2,1,1,1,5,5,1,-1"], [1, 2], digits=8)
-    _, findings = read_with_findings(tmp_path, first_frame=0)
+    _, findings = read_with_findings(tmp_path, first_frame=0, first_image=1)
     assert findings.missing == [str(tmp_path / "S" / "img1" / "00000003.jpg")]
 
 
@@ -150,16 +150,38 @@ def test_halves_where_numbers_fit_seqlength(tmp_path):
         ([5], [5, 10], "auto", 0, 1),
         ([5], [5, 10], "auto", 1, 0),
         ([], [5, 10], "auto", 0, 0),
+        ([2, 7], [1, 2, 9], 0, "auto", -1),
+        ([12], [12, 340], 1, "auto", 0),
+        ([], [1, 2], 0, 1, -1),
     ],
 )
 def test_numbering_of_images(tmp_path, annotated, images, first_frame, first_image, offset):
     assert frame_offset(annotated, images, first_frame, first_image, tmp_path / "gt.txt") == offset
 
 
-@pytest.mark.parametrize(("annotated", "images"), [([3, 9], range(20)), ([0, 9], [5, 20])])
-def test_unclear_numbering_is_refused(tmp_path, annotated, images):
+@pytest.mark.parametrize(
+    ("annotated", "images", "first_frame"),
+    [
+        ([3, 9], range(20), "auto"),
+        ([0, 9], [5, 20], "auto"),
+        ([0, 9], range(1, 10), 0),  # image 0 is absent, or frame 9 has none
+        ([2, 9], [5, 20], 0),
+    ],
+)
+def test_unclear_numbering_is_refused(tmp_path, annotated, images, first_frame):
     with pytest.raises(InputError, match=r"gt\.txt: frames .* to 9 and images .*; set first_frame \(of gt"):
-        frame_offset(annotated, images, "auto", "auto", tmp_path / "gt.txt")
+        frame_offset(annotated, images, first_frame, "auto", tmp_path / "gt.txt")
+
+
+def test_a_first_image_of_no_bytes_does_not_shift_the_others(tmp_path):
+    folder = write_numbered(tmp_path / "S", ["0,1,1,1,5,5,1,-1", "2,2,2,1,5,5,1,-1"], [0, 1, 2])
+    (folder / "img1" / "000000.jpg").write_bytes(b"")
+    for preset in ("hieve", "mot17"):
+        frames = read(tmp_path, preset=preset)
+        assert [(f.frame, f.image_path.stem, f.identities.tolist()) for f in frames] == [
+            (1, "000001", []),
+            (2, "000002", [2]),
+        ]
 
 
 def test_frames_below_the_first_one(tmp_path):

@@ -283,11 +283,12 @@ class MOTChallenge(Reader):
             self.findings.notes[why] += int(np.count_nonzero(rows))
 
     def _renumber(self, images: dict[int, Path], annotated: list[int], file: Path) -> dict[int, Path]:
-        """Map frame numbers of ``gt.txt`` to images, whose names may count otherwise."""
+        """Map frame numbers of ``gt.txt`` to the images that are not damaged; their names may count otherwise."""
         offset = frame_offset(annotated, images.keys(), self.first_frame, self.first_image, file)
         if offset and self.first_frame == "auto":
             self.findings.notes[f"sequences whose frames are numbered {offset:+d} against their images"] += 1
-        return {number + offset: image for number, image in images.items()}
+        corrupt = set(self.findings.corrupt)
+        return {number + offset: image for number, image in images.items() if str(image) not in corrupt}
 
     def _frames_of_split(
         self, images: dict[int, Path], annotated: list[int], info: SequenceInfo, folder: Path

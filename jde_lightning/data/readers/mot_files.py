@@ -71,15 +71,19 @@ def numbered_images(folder: Path, suffix: str, hint: str, findings: Findings) ->
         hint: where the images come from, for the error if there are none.
         findings: notes the folder, and the files of 0 bytes as corrupt.
 
+    Returns:
+        All images, those of 0 bytes included: they too tell how the images are numbered.
+
     Raises:
         InputError: if there is no image, one has no number, or two have the same.
     """
     if not findings.use(folder).is_dir():
         msg = f"{folder}: no such folder, expected images; {hint}"
         raise InputError(msg)
-    files, empty = image_files(folder)
-    files = [file for file in files if file.suffix.lower() == suffix] or files
+    good, empty = image_files(folder)
     findings.corrupt += map(str, empty)
+    files = sorted([*good, *empty])
+    files = [file for file in files if file.suffix.lower() == suffix] or files
     images: dict[int, Path] = {}
     for file in files:
         number = _NUMBER.search(file.stem)
@@ -90,7 +94,7 @@ def numbered_images(folder: Path, suffix: str, hint: str, findings: Findings) ->
             msg = f"{file}: frame {int(number[0])} is also {images[int(number[0])].name}; remove one of them"
             raise InputError(msg)
         images[int(number[0])] = file
-    if not images and not empty:
+    if not images:
         msg = f"{folder}: no images, expected files like 000001.jpg; {hint}"
         raise InputError(msg)
     return images
@@ -114,8 +118,9 @@ def frame_offset(
 ) -> int:
     """Tell by how much frame numbers in ``gt.txt`` exceed the numbers in the names of their images.
 
-    What is given decides. Otherwise both count alike, unless only one of them knows a number 0. Then that one counts
-    from 0 and the other from 1 if their last numbers differ by one as well.
+    What is given decides. Otherwise the side that knows a number 0 counts from 0, and both count alike unless only one
+    of them does. Then they are shifted by one if their last numbers are too; if not, an image or a row may be absent,
+    and it takes the user to know.
 
     Args:
         annotated: frame numbers that occur in ``gt.txt``.
@@ -130,24 +135,25 @@ def frame_offset(
     Raises:
         InputError: if a frame number is below ``first_frame``, or it is not clear what counts from 0.
     """
-    if first_frame != "auto":
-        if annotated and min(annotated) < first_frame:
-            msg = (
-                f"{file}: found frame {min(annotated)}, but first_frame is {first_frame}; set first_frame to 0 or auto"
-            )
-            raise InputError(msg)
-        from_zero = 0 in images
-        return first_frame - (first_image if first_image != "auto" else int(not from_zero))
+    if first_frame != "auto" and annotated and min(annotated) < first_frame:
+        msg = f"{file}: found frame {min(annotated)}, but first_frame is {first_frame}; set first_frame to 0 or auto"
+        raise InputError(msg)
+    if not annotated or not images:
+        return 0 if "auto" in (first_frame, first_image) else first_frame - first_image
     if first_image != "auto":
-        return int(0 not in annotated) - first_image if annotated else 0
-    if not annotated or not images or (0 in images) == (0 in annotated):
+        return (int(0 not in annotated) if first_frame == "auto" else first_frame) - first_image
+    images_from_zero = 0 in images
+    annotated_from_zero = 0 in annotated if first_frame == "auto" else first_frame == 0
+    if images_from_zero == annotated_from_zero:
         return 0
-    offset = 1 if 0 in images else -1
-    if max(annotated) == max(images) + offset:
+    offset = int(images_from_zero) - int(annotated_from_zero)
+    last, end = max(annotated), max(images) + offset
+    # A first_frame that was given leaves one question, whether image 0 is merely absent.
+    if last == end or (first_frame == 1 and images_from_zero) or (first_frame == 0 and 1 in images and last < end):
         return offset
     msg = (
-        f"{file}: frames {min(annotated)} to {max(annotated)} and images {min(images)} to {max(images)}, so it is not "
-        "clear which of them count from 0; set first_frame (of gt.txt) and first_image (of the file names) to 0 or 1"
+        f"{file}: frames {min(annotated)} to {last} and images {min(images)} to {max(images)}, so it is not clear "
+        "which of them count from 0; set first_frame (of gt.txt) and first_image (of the file names) to 0 or 1"
     )
     raise InputError(msg)
 
