@@ -100,9 +100,9 @@ class MOTChallenge(Reader):
         class_column: whether columns 8 and 9 are class and visibility; ``False`` where they are world coordinates or
             fillers.
         coordinate_base: number of the first pixel of an image, 0 or 1.
-        first_frame: number of the first frame in ``gt.txt``; ``auto`` takes gt and file names to count alike, or
-            tells the shift from them if it is unmistakable, and is an error otherwise.
-        first_image: number in the file name of the first image; ``auto`` is 0 if there is an image 0, else 1.
+        first_frame: number of the first frame in ``gt.txt``, 0 or 1. ``auto`` tells from the files whether it counts as
+            the file names do or is shifted by one, and is an error where they do not show it.
+        first_image: number in the file name of the first image, likewise.
         image_folder: folder of the images of a sequence; ``None`` takes what ``seqinfo.ini`` says, else ``img1``.
         image_root: folder below ``path`` with a folder per sequence, where images stand apart from annotations.
         frame_rate: frames per second of sequences whose ``seqinfo.ini`` does not say.
