@@ -1,7 +1,8 @@
 """Readers of official dataset layouts."""
 
 from jde_lightning.data.readers.base import Reader
+from jde_lightning.data.readers.citypersons import CityPersons
 from jde_lightning.data.readers.crowdhuman import CrowdHuman
 from jde_lightning.data.readers.mot import MOTChallenge
 
-__all__ = ["CrowdHuman", "MOTChallenge", "Reader"]
+__all__ = ["CityPersons", "CrowdHuman", "MOTChallenge", "Reader"]
