@@ -1,8 +1,9 @@
 """Readers of official dataset layouts."""
 
 from jde_lightning.data.readers.base import Reader
+from jde_lightning.data.readers.caltech import CaltechPedestrian
 from jde_lightning.data.readers.citypersons import CityPersons
 from jde_lightning.data.readers.crowdhuman import CrowdHuman
 from jde_lightning.data.readers.mot import MOTChallenge
 
-__all__ = ["CityPersons", "CrowdHuman", "MOTChallenge", "Reader"]
+__all__ = ["CaltechPedestrian", "CityPersons", "CrowdHuman", "MOTChallenge", "Reader"]
