@@ -4,6 +4,7 @@ from jde_lightning.data.readers.base import Reader
 from jde_lightning.data.readers.caltech import CaltechPedestrian
 from jde_lightning.data.readers.citypersons import CityPersons
 from jde_lightning.data.readers.crowdhuman import CrowdHuman
+from jde_lightning.data.readers.cuhk_sysu import CUHKSYSU
 from jde_lightning.data.readers.mot import MOTChallenge
 
-__all__ = ["CaltechPedestrian", "CityPersons", "CrowdHuman", "MOTChallenge", "Reader"]
+__all__ = ["CUHKSYSU", "CaltechPedestrian", "CityPersons", "CrowdHuman", "MOTChallenge", "Reader"]
