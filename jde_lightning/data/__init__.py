@@ -5,11 +5,15 @@ from jde_lightning.data.collate import collate_training, collate_validation
 from jde_lightning.data.datasets import FrameDataset, MosaicDataset
 from jde_lightning.data.identities import IdentityTable, assign_training_identities
 from jde_lightning.data.index import FrameIndex
-from jde_lightning.data.readers import CrowdHuman, MOTChallenge, Reader
+from jde_lightning.data.readers import CUHKSYSU, PRW, CaltechPedestrian, CityPersons, CrowdHuman, MOTChallenge, Reader
 from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
 
 __all__ = [
+    "CUHKSYSU",
+    "PRW",
     "AugmentationConfig",
+    "CaltechPedestrian",
+    "CityPersons",
     "CrowdHuman",
     "FrameDataset",
     "FrameIndex",
