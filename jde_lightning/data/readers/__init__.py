@@ -2,6 +2,7 @@
 
 from jde_lightning.data.readers.base import Reader
 from jde_lightning.data.readers.crowdhuman import CrowdHuman
+from jde_lightning.data.readers.labels_with_ids import LabelsWithIds
 from jde_lightning.data.readers.mot import MOTChallenge
 
-__all__ = ["CrowdHuman", "MOTChallenge", "Reader"]
+__all__ = ["CrowdHuman", "LabelsWithIds", "MOTChallenge", "Reader"]
