@@ -5,7 +5,7 @@ from jde_lightning.data.collate import collate_training, collate_validation
 from jde_lightning.data.datasets import FrameDataset, MosaicDataset
 from jde_lightning.data.identities import IdentityTable, assign_training_identities
 from jde_lightning.data.index import FrameIndex
-from jde_lightning.data.readers import CrowdHuman, LabelsWithIds, MOTChallenge, Reader
+from jde_lightning.data.readers import CrowdHuman, LabelsWithIds, MOTChallenge, Reader, YOLOText
 from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "MosaicDataset",
     "Reader",
     "SequenceBatchSampler",
+    "YOLOText",
     "assign_training_identities",
     "collate_training",
     "collate_validation",
