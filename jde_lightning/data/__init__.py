@@ -5,10 +5,11 @@ from jde_lightning.data.collate import collate_training, collate_validation
 from jde_lightning.data.datasets import FrameDataset, MosaicDataset
 from jde_lightning.data.identities import IdentityTable, assign_training_identities
 from jde_lightning.data.index import FrameIndex
-from jde_lightning.data.readers import CrowdHuman, LabelsWithIds, MOTChallenge, Reader, YOLOText
+from jde_lightning.data.readers import COCO, CrowdHuman, LabelsWithIds, MOTChallenge, Reader, YOLOText
 from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
 
 __all__ = [
+    "COCO",
     "AugmentationConfig",
     "CrowdHuman",
     "FrameDataset",

@@ -1,9 +1,10 @@
 """Readers of official dataset layouts."""
 
 from jde_lightning.data.readers.base import Reader
+from jde_lightning.data.readers.coco import COCO
 from jde_lightning.data.readers.crowdhuman import CrowdHuman
 from jde_lightning.data.readers.labels_with_ids import LabelsWithIds
 from jde_lightning.data.readers.mot import MOTChallenge
 from jde_lightning.data.readers.yolo_text import YOLOText
 
-__all__ = ["CrowdHuman", "LabelsWithIds", "MOTChallenge", "Reader", "YOLOText"]
+__all__ = ["COCO", "CrowdHuman", "LabelsWithIds", "MOTChallenge", "Reader", "YOLOText"]
