@@ -26,6 +26,7 @@ PADDING = 114
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
+_ORIENTATION = 0x0112  # the EXIF tag
 _JPEG_START = b"\xff\xd8"
 # The JPEG decoder can skip the high frequencies: an image of 1/2, 1/4 or 1/8 of the size for a fraction of the time.
 _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
@@ -50,6 +51,23 @@ def image_size(path: Path) -> tuple[int, int]:
         raise InputError(_missing(path)) from error
     except (UnidentifiedImageError, OSError) as error:
         raise InputError(_undecodable(path)) from error
+
+
+def is_rotated(path: Path) -> bool:
+    """Whether a JPEG's EXIF tag asks viewers to turn or mirror it, which nothing in this package does.
+
+    Args:
+        path: the image file; other formats than JPEG are taken as not rotated, because for some of them the answer
+            costs decoding the pixels.
+
+    Returns:
+        ``True`` for the orientations 2 to 8; ``False`` also for a file that cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.format in ("JPEG", "MPO") and image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):  # broken EXIF raises what it likes
+        return False
 
 
 def decode(path: Path, max_size: int | None = None, size: tuple[int, int] | None = None) -> ImageArray:
