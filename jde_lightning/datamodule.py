@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +13,14 @@ from torch.utils.data import DataLoader
 from jde_lightning.data.augment import AugmentationConfig
 from jde_lightning.data.collate import collate_training, collate_validation
 from jde_lightning.data.datasets import FrameDataset, MosaicDataset, one_thread_per_worker
+from jde_lightning.data.frame_mix import FrameMix
 from jde_lightning.data.identities import IdentityTable, ambiguity_scopes, assign_training_identities
+from jde_lightning.data.images import TileCache
 from jde_lightning.data.index import FrameIndex
+from jde_lightning.data.loaders import TrainingLoader
 from jde_lightning.data.readers.base import Reader
 from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
+from jde_lightning.data.shared_cache import SharedTileCache, memory_folder
 from jde_lightning.data.synthetic import SyntheticCrowd
 from jde_lightning.errors import InputError
 from jde_lightning.structures import Batch
@@ -50,8 +55,17 @@ class JDEDataModule(pl.LightningDataModule):
         buffer_lanes: number of buffers that batches take turns in. As many as there are workers makes each worker
             decode only what it queued itself, which is how Ultralytics loads; the result depends on this number, not
             on the number of workers.
-        cache_images: decoded images that each worker keeps; a little more than the buffer, at most 256, if
+        mix: how often an epoch shows the images of a dataset, by the name of its reader, 1 where omitted:
+            ``{CrowdHuman: 1.0, MOT17: 2.0}`` shows each image of MOT17 twice.
+        keep_background: whether images without a box to learn are shown in training.
+        fused: warp each image straight into the sample; ``False`` resizes, pastes and warps to the same pixels as
+            Ultralytics, which takes longer.
+        cache: where decoded training images are kept: ``worker``, each worker the last ones; ``shared``, all workers of
+            the machine together the first ones; ``none``. No choice changes a result.
+        cache_images: how many images each worker keeps with ``worker``; a little more than the buffer, at most 256, if
             omitted.
+        cache_gb: how much memory the kept images may take, in GB (10^9 bytes): in each worker with ``worker``, on the
+            machine with ``shared``.
         synthetic: a synthetic crowd to render below ``root`` first, if it is not there yet.
         seed: seed of sampling and augmentation; results depend on it, the epoch and the index only.
     """
@@ -75,7 +89,12 @@ class JDEDataModule(pl.LightningDataModule):
         views: int = 2,
         epoch_repeats: int = 1,
         buffer_lanes: int = 1,
+        mix: dict[str, float] | None = None,
+        keep_background: bool = True,
+        fused: bool = True,
+        cache: Literal["none", "worker", "shared"] = "worker",
         cache_images: int | None = None,
+        cache_gb: float = 4.0,
         synthetic: SyntheticCrowd | None = None,
         seed: int = 0,
     ) -> None:
@@ -87,6 +106,7 @@ class JDEDataModule(pl.LightningDataModule):
             ("views", views, 1),
             ("epoch_repeats", epoch_repeats, 1),
             ("num_workers", num_workers, 0),
+            ("cache_gb", cache_gb, 0),
         ):
             if value < least:
                 msg = f"data.{name} must be at least {least}, got {value}"
@@ -115,6 +135,11 @@ class JDEDataModule(pl.LightningDataModule):
         self.buffer_lanes = buffer_lanes
         # a quarter more than the buffer, which is still in use while the next batch comes in; bounded for memory's sake
         self.cache_images = min(self.buffer_size * 5 // 4, 256) if cache_images is None else cache_images
+        self.mix = mix
+        self.keep_background = keep_background
+        self.fused = fused
+        self.cache: Literal["none", "worker", "shared"] = cache
+        self.cache_gb = cache_gb
         self.synthetic = synthetic
         self.seed = seed
         self.indices: dict[str, FrameIndex] = {}
@@ -147,9 +172,10 @@ class JDEDataModule(pl.LightningDataModule):
                 identities,
                 image_size=self.image_size,
                 augmentation=self.augmentation,
-                cache_images=self.cache_images,
+                cache=self._tile_cache(len(index)),
                 scopes=ambiguity_scopes(index, identities, self.identity_table),
                 amodal_boxes=self.amodal_boxes,
+                fused=self.fused,
             )
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -157,7 +183,7 @@ class JDEDataModule(pl.LightningDataModule):
         if self._train_dataset is None:
             self.setup("fit")
         sampler = MosaicBatchSampler(
-            num_frames=len(self.indices["train"]),
+            frames=FrameMix.of_index(self.indices["train"], self.mix, self.keep_background, self.seed),
             batch_size=self.batch_size,
             mode=self.mosaic_mode,
             buffer_size=self.buffer_size,
@@ -167,8 +193,9 @@ class JDEDataModule(pl.LightningDataModule):
             seed=self.seed,
             rank=self._rank,
             world_size=self._world_size,
+            mixup=self.augmentation.mixup > 0,
         )
-        return DataLoader(
+        loader = TrainingLoader(
             self._train_dataset,
             sampler=sampler,
             batch_size=None,  # the sampler yields whole batches
@@ -178,6 +205,8 @@ class JDEDataModule(pl.LightningDataModule):
             pin_memory=self._on_gpu,
             persistent_workers=self.num_workers > 0,
         )
+        loader.due = self._due_batch
+        return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Whole sequences, frames in order."""
@@ -199,6 +228,28 @@ class JDEDataModule(pl.LightningDataModule):
             "image_size": self.image_size,
             "identities": None if table is None else table.as_dict(),
         }
+
+    def _due_batch(self) -> int:
+        """Number of the batch that training wants next: not 0 where a run goes on in the middle of an epoch."""
+        if self.trainer is None or not self.trainer.training:
+            return 0
+        return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+
+    def _tile_cache(self, num_images: int) -> TileCache | SharedTileCache:
+        """Where decoded images are kept."""
+        max_bytes = int(self.cache_gb * 1e9)
+        behind = TileCache(0 if self.cache == "none" else self.cache_images, max_bytes)
+        if self.cache != "shared":
+            return behind
+        if self._world_size == 1:
+            return SharedTileCache(num_images, max_bytes, behind)
+        # The processes of a machine find each other by a name that they agree on, and remove it when all have done so.
+        strategy = self.trainer.strategy
+        name = strategy.broadcast(f"jde-lightning-{secrets.token_hex(8)}")
+        cache = SharedTileCache(num_images, max_bytes, behind, memory_folder() / name)
+        strategy.barrier("shared_cache")
+        cache.forget_name()
+        return cache
 
     def _frames_loader(self, split: str) -> DataLoader[Batch]:
         """Loader over the frames of a split, in the order of their sequences."""
