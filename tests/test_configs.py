@@ -10,8 +10,8 @@ from jde_lightning.inference.tracker_config import load_tracker_factory
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
-EXPERIMENTS = [path for path in FILES if path.parent.name not in ("trackers", "overlays")]
-OVERLAYS = sorted(CONFIGS.glob("overlays/*.yaml"))
+EXPERIMENTS = [path for path in FILES if path.parent.name not in ("trackers", "overlays", "data")]
+OVERLAYS = sorted([*CONFIGS.glob("overlays/*.yaml"), *CONFIGS.glob("data/*.yaml")])
 TRACKERS = sorted(CONFIGS.glob("trackers/*.yaml"))
 
 

@@ -8,6 +8,7 @@ from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.readers import (
     COCO,
     CUHKSYSU,
+    ETH,
     PRW,
     CaltechPedestrian,
     CityPersons,
@@ -22,6 +23,7 @@ from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
 __all__ = [
     "COCO",
     "CUHKSYSU",
+    "ETH",
     "PRW",
     "AugmentationConfig",
     "CaltechPedestrian",
