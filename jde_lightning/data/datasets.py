@@ -25,6 +25,7 @@ from jde_lightning.data.images import (
 )
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.samples import FrameSample, MosaicRequest, TrainingSample
+from jde_lightning.data.unreadable import UnreadableImages
 from jde_lightning.errors import InputError
 from jde_lightning.structures import BoolArray, FloatArray, IntArray, Role
 
@@ -43,7 +44,7 @@ class MosaicDataset(Dataset[TrainingSample]):
     Boxes are first clipped to their own image: inside a mosaic the image ends where its neighbour begins, and a box
     must not reach into the neighbour. Ignored regions (role IGNORE, and positives that are not visible enough) go
     through the same warp. The geometry equals Ultralytics' for the same draws. What the warp cannot show is not
-    decoded.
+    decoded. An image that cannot be read is a grey tile without boxes.
 
     Args:
         index: the training frames.
@@ -75,13 +76,14 @@ class MosaicDataset(Dataset[TrainingSample]):
             raise ValueError(msg)
         self.index = index
         self.identities = identities
-        self.scopes = np.full(len(identities), -1, np.int64) if scopes is None else scopes
-        self._frames = index.box_frames
+        # half the size of int64; every worker that is started, not forked, has a copy
+        self._scopes = None if scopes is None else np.asarray(scopes, dtype=np.int32)
         self.image_size = image_size
         self.augmentation = augmentation or AugmentationConfig()
         self.reduced_decode = reduced_decode
         self.amodal_boxes = amodal_boxes
         self._cache = TileCache(cache_images)
+        self._unreadable = UnreadableImages()
         self._canvas = np.empty((0, 0, 4), np.uint8)
         ignored = (index.roles == Role.IGNORE) | (index.roles == Role.POSITIVE)
         kinds = np.select([index.learnable, ignored], [_LEARNED, _IGNORED], _UNUSED)
@@ -97,7 +99,7 @@ class MosaicDataset(Dataset[TrainingSample]):
         Raises:
             TypeError: if asked by number: a sample needs the draws of a
                 :class:`~jde_lightning.data.samplers.MosaicBatchSampler`.
-            InputError: if an image cannot be decoded.
+            InputError: if an image has another size than its annotations say, or hardly any can be read.
         """
         if isinstance(request, list):
             return [self._sample(one) for one in request]
@@ -139,14 +141,17 @@ class MosaicDataset(Dataset[TrainingSample]):
             labels=self.index.labels[rows[kept]],
             identities=self.identities[rows[kept]],
             ignore_boxes=warped[ignored],
-            source_frames=self._frames[rows[kept]],
-            scopes=self.scopes[rows[kept]],
+            source_frames=np.searchsorted(self.index.offsets, rows[kept], side="right") - 1,
+            scopes=self._scopes_of(rows[kept]),
         )
 
     def _masks(self, before: FloatArray, after: FloatArray, rows: IntArray) -> tuple[BoolArray, BoolArray]:
         """Masks of the boxes to learn and of the regions to ignore; any visible rest of a region counts."""
         kinds = self._kinds[rows]
         return (kinds == _LEARNED) & augment.keep_after_warp(before, after), (kinds == _IGNORED) & (area(after) > 0)
+
+    def _scopes_of(self, rows: IntArray) -> IntArray:
+        return np.full(len(rows), -1, np.int64) if self._scopes is None else self._scopes[rows].astype(np.int64)
 
     def _placed_boxes(
         self, frames: IntArray, sizes: list[tuple[int, int]], placements: list[mosaic.Placement], canvas: mosaic.Region
@@ -162,6 +167,8 @@ class MosaicDataset(Dataset[TrainingSample]):
         inside = np.clip(whole, 0, tile_sizes[tile, None]) + corners[tile, None]
         boxes = clip(inside.reshape(-1, 4), canvas.x2, canvas.y2)
         used = (area(boxes) > 0) & (self._kinds[rows] != _UNUSED)
+        if self._unreadable.frames:  # tiles that can be seen were loaded before
+            used &= ~np.isin(frames, list(self._unreadable.frames))[tile]
         return (whole + corners[tile, None]).reshape(-1, 4)[used], boxes[used], rows[used]
 
     def _warped(
@@ -189,19 +196,23 @@ class MosaicDataset(Dataset[TrainingSample]):
     def _load(self, frame: int) -> ImageArray:
         width, height = self.index.sizes[frame].tolist()
         path = self.index.path(frame)
-        image = decode(path, self.image_size if self.reduced_decode else None, (width, height))
+        limit = self.image_size if self.reduced_decode else None
+        image = self._unreadable.read(frame, lambda: decode(path, limit, (width, height)))
+        if image is None:
+            return np.full((*tile_size(width, height, self.image_size)[::-1], 3), PADDING, np.uint8)
         tile = resize_long_side(image, self.image_size)
         if tile.shape[1::-1] != tile_size(width, height, self.image_size):
             found = f"{image.shape[1]}x{image.shape[0]}"
-            msg = f"{path}: {found} pixels where the annotations say {width}x{height}; another copy of the dataset?"
-            raise InputError(msg)
+            msg = f"{path}: {found} pixels where the annotations say {width}x{height}"
+            raise InputError(msg + _other_size(self.index))
         return tile
 
 
 class FrameDataset(Dataset[FrameSample]):
     """Whole images for validation and prediction, letterboxed, with their annotations.
 
-    Images are decoded at full size, so that validation sees what a deployed tracker sees.
+    Images are decoded at full size, so that validation sees what a deployed tracker sees. One that cannot be read is
+    grey and keeps its annotations: leaving it out would change what the metrics measure.
 
     Args:
         index: the frames.
@@ -215,6 +226,7 @@ class FrameDataset(Dataset[FrameSample]):
         self.image_size = image_size
         self.stride = stride
         self.square = square
+        self._unreadable = UnreadableImages()
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -224,7 +236,7 @@ class FrameDataset(Dataset[FrameSample]):
         """Return the frame at a position of the index, or the frames of a batch of positions.
 
         Raises:
-            InputError: if an image cannot be decoded or has another size than its annotations say.
+            InputError: if an image has another size than its annotations say, or hardly any can be read.
         """
         if isinstance(position, list):
             return [self._sample(one) for one in position]
@@ -232,13 +244,15 @@ class FrameDataset(Dataset[FrameSample]):
 
     def _sample(self, position: int) -> FrameSample:
         frame = self.index.frame(position)
-        image = decode(frame.image_path)
+        image = self._unreadable.read(position, lambda: decode(frame.image_path))
+        if image is None:
+            image = np.full((frame.height, frame.width, 3), PADDING, np.uint8)
         if image.shape[:2] != (frame.height, frame.width):
             msg = (
                 f"{frame.image_path}: {image.shape[1]}x{image.shape[0]} pixels where the annotations say "
-                f"{frame.width}x{frame.height}; another copy of the dataset?"
+                f"{frame.width}x{frame.height}"
             )
-            raise InputError(msg)
+            raise InputError(msg + _other_size(self.index))
         padded, fit = letterbox(image, self.image_size, self.stride, self.square)
         learned, ignored = frame.positive, frame.ignore
         inside = fit.to_network(clip(frame.boxes, frame.width, frame.height))
@@ -252,3 +266,10 @@ class FrameDataset(Dataset[FrameSample]):
             frame=frame,
             letterbox=fit,
         )
+
+
+def _other_size(index: FrameIndex) -> str:
+    """What may be the reason of an image that is not as the index says."""
+    if index.folder is None:
+        return "; another copy of the dataset?"
+    return f"; another copy of the dataset? If images were replaced in place, delete {index.folder.parent}"
