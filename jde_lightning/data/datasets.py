@@ -18,10 +18,12 @@ from jde_lightning.data.augment import AugmentationConfig
 from jde_lightning.data.color import ColorChanger
 from jde_lightning.data.fused import FusedPainter
 from jde_lightning.data.images import (
+    PADDING,
     ImageArray,
     TileCache,
     decode,
     decode_reduced,
+    image_size,
     letterbox,
     reduction,
     resize_long_side,
@@ -33,6 +35,7 @@ from jde_lightning.data.mosaic import Region
 from jde_lightning.data.painting import Decoded, Painting, UnfusedPainter
 from jde_lightning.data.samples import FrameSample, MosaicRequest, TrainingSample
 from jde_lightning.data.shared_cache import SharedTileCache
+from jde_lightning.data.unreadable import UnreadableImages
 from jde_lightning.errors import InputError
 from jde_lightning.structures import BoolArray, FloatArray, IntArray, Role
 
@@ -74,7 +77,7 @@ class MosaicDataset(Dataset[TrainingSample]):
     Boxes are first clipped to their own image: inside a mosaic the image ends where its neighbour begins, and a box
     must not reach into the neighbour. Ignored regions (role IGNORE, and positives that are not visible enough) go
     through the same warp. The geometry equals Ultralytics' for the same draws, and so do the pixels if not ``fused``.
-    What the warp cannot show is not decoded.
+    What the warp cannot show is not decoded. An image that cannot be read is a grey tile without boxes.
 
     Args:
         index: the training frames.
@@ -110,8 +113,8 @@ class MosaicDataset(Dataset[TrainingSample]):
             raise ValueError(msg)
         self.index = index
         self.identities = identities
-        self.scopes = np.full(len(identities), -1, np.int64) if scopes is None else scopes
-        self._frames = index.box_frames
+        # half the size of int64; every worker that is started, not forked, has a copy
+        self._scopes = None if scopes is None else np.asarray(scopes, dtype=np.int32)
         self.image_size = image_size
         self.augmentation = augmentation or AugmentationConfig()
         self.reduced_decode = reduced_decode
@@ -120,6 +123,7 @@ class MosaicDataset(Dataset[TrainingSample]):
         self.fused = fused
         self._painter = FusedPainter(image_size) if fused else UnfusedPainter(image_size)
         self._colors = ColorChanger()
+        self._unreadable = UnreadableImages()
         ignored = (index.roles == Role.IGNORE) | (index.roles == Role.POSITIVE)
         kinds = np.select([index.learnable, ignored], [_LEARNED, _IGNORED], _UNUSED)
         self._kinds = kinds.astype(np.int8)
@@ -134,7 +138,7 @@ class MosaicDataset(Dataset[TrainingSample]):
         Raises:
             TypeError: if asked by number: a sample needs the draws of a
                 :class:`~jde_lightning.data.samplers.MosaicBatchSampler`.
-            InputError: if an image cannot be decoded.
+            InputError: if an image has another size than its annotations say, or hardly any can be read.
         """
         if isinstance(request, list):
             images = np.empty((len(request), self.image_size, self.image_size, 3), np.uint8)
@@ -175,8 +179,8 @@ class MosaicDataset(Dataset[TrainingSample]):
             labels=self.index.labels[rows],
             identities=self.identities[rows],
             ignore_boxes=boxes.visible[boxes.ignored],
-            source_frames=self._frames[rows],
-            scopes=self.scopes[rows],
+            source_frames=np.searchsorted(self.index.offsets, rows, side="right") - 1,
+            scopes=self._scopes_of(rows),
         )
 
     def _boxes(self, view: mosaic.MosaicView, flip: bool) -> _Boxes:
@@ -195,6 +199,9 @@ class MosaicDataset(Dataset[TrainingSample]):
             ignored=(kinds == _IGNORED) & (area(visible) > 0),
         )
 
+    def _scopes_of(self, rows: IntArray) -> IntArray:
+        return np.full(len(rows), -1, np.int64) if self._scopes is None else self._scopes[rows].astype(np.int64)
+
     def _placed_boxes(self, view: mosaic.MosaicView) -> tuple[FloatArray, FloatArray, IntArray]:
         """Boxes of all tiles on the canvas, ``(M, 4)`` float32, whole and inside their tile; rows in the index."""
         starts, ends = self.index.offsets[view.frames].tolist(), self.index.offsets[view.frames + 1].tolist()
@@ -207,10 +214,23 @@ class MosaicDataset(Dataset[TrainingSample]):
         inside = np.clip(whole, 0, tile_sizes[tile, None]) + corners[tile, None]
         boxes = clip(inside.reshape(-1, 4), view.canvas.x2, view.canvas.y2)
         used = (area(boxes) > 0) & (self._kinds[rows] != _UNUSED)
+        if self._unreadable.frames:  # tiles that can be seen were loaded before
+            used &= ~np.isin(view.frames, list(self._unreadable.frames))[tile]
         return (whole + corners[tile, None]).reshape(-1, 4)[used], boxes[used], rows[used]
 
     def _tile(self, frame: int) -> Decoded:
-        return Decoded(self._cache.get(frame, lambda: self._load(frame)), self._factor(frame))
+        """The image of a frame, grey if it cannot be read; that is not kept, or other processes would take it for it."""
+        width, height = self.index.sizes[frame].tolist()
+        factor = self._factor(frame)
+        size = (-(-width // factor), -(-height // factor)) if self.fused else tile_size(width, height, self.image_size)
+        tile = self._unreadable.read(frame, lambda: self._cache.get(frame, lambda: self._load(frame)))
+        if tile is None:
+            tile = np.full((*size[::-1], 3), PADDING, np.uint8)
+        if tile.shape[1::-1] != size:
+            found = "x".join(map(str, image_size(self.index.path(frame))))
+            msg = f"{self.index.path(frame)}: {found} pixels where the annotations say {width}x{height}"
+            raise InputError(msg + _other_size(self.index))
+        return Decoded(tile, factor)
 
     def _factor(self, frame: int) -> int:
         """How many times smaller than in its file the image of a frame is decoded."""
@@ -219,27 +239,19 @@ class MosaicDataset(Dataset[TrainingSample]):
 
     def _load(self, frame: int) -> ImageArray:
         """Decode the image of a frame, and bring it to the size of its tile where a painter wants that."""
-        width, height = self.index.sizes[frame].tolist()
         path = self.index.path(frame)
         if self.fused:
-            factor = self._factor(frame)
-            tile = image = decode_reduced(path, factor)
-            expected = (-(-width // factor), -(-height // factor))
-        else:
-            image = decode(path, self.image_size if self.reduced_decode else None, (width, height))
-            tile = resize_long_side(image, self.image_size)
-            expected = tile_size(width, height, self.image_size)
-        if tile.shape[1::-1] == expected:
-            return tile
-        found = f"{image.shape[1]}x{image.shape[0]}"
-        msg = f"{path}: {found} pixels where the annotations say {width}x{height}; another copy of the dataset?"
-        raise InputError(msg)
+            return decode_reduced(path, self._factor(frame))
+        width, height = self.index.sizes[frame].tolist()
+        image = decode(path, self.image_size if self.reduced_decode else None, (width, height))
+        return resize_long_side(image, self.image_size)
 
 
 class FrameDataset(Dataset[FrameSample]):
     """Whole images for validation and prediction, letterboxed, with their annotations.
 
-    Images are decoded at full size, so that validation sees what a deployed tracker sees.
+    Images are decoded at full size, so that validation sees what a deployed tracker sees. One that cannot be read is
+    grey and keeps its annotations: leaving it out would change what the metrics measure.
 
     Args:
         index: the frames.
@@ -253,6 +265,7 @@ class FrameDataset(Dataset[FrameSample]):
         self.image_size = image_size
         self.stride = stride
         self.square = square
+        self._unreadable = UnreadableImages()
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -262,7 +275,7 @@ class FrameDataset(Dataset[FrameSample]):
         """Return the frame at a position of the index, or the frames of a batch of positions.
 
         Raises:
-            InputError: if an image cannot be decoded or has another size than its annotations say.
+            InputError: if an image has another size than its annotations say, or hardly any can be read.
         """
         if isinstance(position, list):
             return [self._sample(one) for one in position]
@@ -270,13 +283,15 @@ class FrameDataset(Dataset[FrameSample]):
 
     def _sample(self, position: int) -> FrameSample:
         frame = self.index.frame(position)
-        image = decode(frame.image_path)
+        image = self._unreadable.read(position, lambda: decode(frame.image_path))
+        if image is None:
+            image = np.full((frame.height, frame.width, 3), PADDING, np.uint8)
         if image.shape[:2] != (frame.height, frame.width):
             msg = (
                 f"{frame.image_path}: {image.shape[1]}x{image.shape[0]} pixels where the annotations say "
-                f"{frame.width}x{frame.height}; another copy of the dataset?"
+                f"{frame.width}x{frame.height}"
             )
-            raise InputError(msg)
+            raise InputError(msg + _other_size(self.index))
         padded, fit = letterbox(image, self.image_size, self.stride, self.square)
         learned, ignored = frame.positive, frame.ignore
         inside = fit.to_network(clip(frame.boxes, frame.width, frame.height))
@@ -290,3 +305,10 @@ class FrameDataset(Dataset[FrameSample]):
             frame=frame,
             letterbox=fit,
         )
+
+
+def _other_size(index: FrameIndex) -> str:
+    """What may be the reason of an image that is not as the index says."""
+    if index.folder is None:
+        return "; another copy of the dataset?"
+    return f"; another copy of the dataset? If images were replaced in place, delete {index.folder.parent}"
