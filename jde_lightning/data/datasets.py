@@ -219,7 +219,7 @@ class MosaicDataset(Dataset[TrainingSample]):
         return (whole + corners[tile, None]).reshape(-1, 4)[used], boxes[used], rows[used]
 
     def _tile(self, frame: int) -> Decoded:
-        """The image of a frame, grey if it cannot be read; that is not kept, or other processes would take it for it."""
+        """The image of a frame, grey if it cannot be read; grey is not kept, for other processes to learn from."""
         width, height = self.index.sizes[frame].tolist()
         factor = self._factor(frame)
         size = (-(-width // factor), -(-height // factor)) if self.fused else tile_size(width, height, self.image_size)
