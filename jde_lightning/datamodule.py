@@ -191,8 +191,7 @@ class JDEDataModule(pl.LightningDataModule):
             InputError: if nothing is configured for the stage, or a dataset cannot be read.
         """
         for split in _SPLITS_OF_STAGE[stage]:
-            if split not in self.indices:
-                self.indices[split] = self._read(split)
+            self.frame_index(split)
         if stage == "fit" and self._train_dataset is None:
             self._warn_of_overlaps()
             index = self.indices["train"]
@@ -208,6 +207,19 @@ class JDEDataModule(pl.LightningDataModule):
                 fused=self.fused,
             )
             self._write_identities()
+
+    def frame_index(self, split: str) -> FrameIndex:
+        """Return all frames of a split, read once.
+
+        Args:
+            split: ``train``, ``val``, ``test`` or ``predict``.
+
+        Raises:
+            InputError: if the split has no readers, or a dataset cannot be read.
+        """
+        if split not in self.indices:
+            self.indices[split] = self._read(split)
+        return self.indices[split]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of mosaics; the sampler carries all random choices, so workers change nothing."""
