@@ -23,7 +23,7 @@ from jde_lightning import _ultralytics  # noqa: F401  # imports ultralytics with
 from jde_lightning.boxes import xyxy_to_cxcywh
 from jde_lightning.data import FrameIndex, MosaicBatchSampler, MosaicDataset, assign_training_identities
 from jde_lightning.data.collate import collate_training
-from jde_lightning.data.images import IMAGE_SUFFIXES, image_size
+from jde_lightning.data.images import IMAGE_SUFFIXES, TileCache, image_size
 from jde_lightning.structures import Batch, FrameAnnotations
 
 BOXES_PER_IMAGE = 22  # CrowdHuman's mean
@@ -56,7 +56,7 @@ def ours(frames: list[FrameAnnotations], size: int, batch: int, mode: str, reduc
     """Our batches without end."""
     index = FrameIndex.from_frames(frames)
     identities, _ = assign_training_identities(index)
-    dataset = MosaicDataset(index, identities, size, cache_images=10 * batch, reduced_decode=reduced)
+    dataset = MosaicDataset(index, identities, size, cache=TileCache(10 * batch), reduced_decode=reduced)
     sampler = MosaicBatchSampler(len(index), batch, mode)
     for epoch in itertools.count():
         sampler.set_epoch(epoch)

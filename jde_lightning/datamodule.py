@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import secrets
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+import numpy as np
 from torch.utils.data import DataLoader
 
 from jde_lightning.data.augment import AugmentationConfig
 from jde_lightning.data.collate import collate_training, collate_validation
 from jde_lightning.data.datasets import FrameDataset, MosaicDataset, one_thread_per_worker
+from jde_lightning.data.frame_mix import FrameMix
 from jde_lightning.data.identities import IdentityTable, ambiguity_scopes, assign_training_identities
+from jde_lightning.data.images import TileCache
 from jde_lightning.data.index import FrameIndex
+from jde_lightning.data.index_cache import IndexCache, default_folder
+from jde_lightning.data.loaders import TrainingLoader
+from jde_lightning.data.overlaps import Overlap, find_duplicates, find_overlaps
 from jde_lightning.data.readers.base import Reader
 from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
+from jde_lightning.data.shared_cache import SharedTileCache, memory_folder
 from jde_lightning.data.synthetic import SyntheticCrowd
 from jde_lightning.errors import InputError
-from jde_lightning.structures import Batch
+from jde_lightning.files import written_whole
+from jde_lightning.structures import Batch, Role
 
 _LOG = logging.getLogger(__name__)
+
+_SPLITS_OF_STAGE = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+_LISTED = 5  # overlaps in the log; `data check` lists all
 
 
 class JDEDataModule(pl.LightningDataModule):
@@ -32,7 +45,8 @@ class JDEDataModule(pl.LightningDataModule):
         val: readers of the validation data.
         test: readers of the test data; those of ``val`` if omitted.
         predict: readers of the data to detect in; those of ``val`` if omitted.
-        class_names: names of the classes in the order of the class index; one class "person" if omitted.
+        class_names: names of the classes in the order of the class index; one class "person" if omitted. The classes of
+            a dataset are found by name; its objects of other classes are not looked for.
         image_size: long side of the network's input in pixels, a multiple of 32.
         batch_size: mosaics in a batch, per process.
         val_batch_size: frames in a validation batch, per process; ``batch_size`` if omitted.
@@ -50,9 +64,21 @@ class JDEDataModule(pl.LightningDataModule):
         buffer_lanes: number of buffers that batches take turns in. As many as there are workers makes each worker
             decode only what it queued itself, which is how Ultralytics loads; the result depends on this number, not
             on the number of workers.
-        cache_images: decoded images that each worker keeps; a little more than the buffer, at most 256, if
+        mix: how often an epoch shows the images of a dataset, by the name of its reader, 1 where omitted:
+            ``{CrowdHuman: 1.0, MOT17: 2.0}`` shows each image of MOT17 twice.
+        keep_background: whether images without a box to learn are shown in training.
+        fused: warp each image straight into the sample; ``False`` resizes, pastes and warps to the same pixels as
+            Ultralytics, which takes longer.
+        cache: where decoded training images are kept: ``worker``, each worker the last ones; ``shared``, all workers of
+            the machine together the first ones; ``none``. No choice changes a result.
+        cache_images: how many images each worker keeps with ``worker``; a little more than the buffer, at most 256, if
             omitted.
+        cache_gb: how much memory the kept images may take, in GB (10^9 bytes): in each worker with ``worker``, on the
+            machine with ``shared``.
         synthetic: a synthetic crowd to render below ``root`` first, if it is not there yet.
+        index_cache: folder that keeps what was read of the annotations, so that it is read once: ``True`` for the usual
+            place (``$XDG_CACHE_HOME/jde_lightning/index``, else below ``~/.cache``), ``False`` to read anew in every
+            process. What changed is read again; the folder may be deleted at any time.
         seed: seed of sampling and augmentation; results depend on it, the epoch and the index only.
     """
 
@@ -75,8 +101,14 @@ class JDEDataModule(pl.LightningDataModule):
         views: int = 2,
         epoch_repeats: int = 1,
         buffer_lanes: int = 1,
+        mix: dict[str, float] | None = None,
+        keep_background: bool = True,
+        fused: bool = True,
+        cache: Literal["none", "worker", "shared"] = "worker",
         cache_images: int | None = None,
+        cache_gb: float = 4.0,
         synthetic: SyntheticCrowd | None = None,
+        index_cache: bool | str = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -87,6 +119,7 @@ class JDEDataModule(pl.LightningDataModule):
             ("views", views, 1),
             ("epoch_repeats", epoch_repeats, 1),
             ("num_workers", num_workers, 0),
+            ("cache_gb", cache_gb, 0),
         ):
             if value < least:
                 msg = f"data.{name} must be at least {least}, got {value}"
@@ -115,19 +148,41 @@ class JDEDataModule(pl.LightningDataModule):
         self.buffer_lanes = buffer_lanes
         # a quarter more than the buffer, which is still in use while the next batch comes in; bounded for memory's sake
         self.cache_images = min(self.buffer_size * 5 // 4, 256) if cache_images is None else cache_images
+        self.mix = mix
+        self.keep_background = keep_background
+        self.fused = fused
+        self.cache: Literal["none", "worker", "shared"] = cache
+        self.cache_gb = cache_gb
         self.synthetic = synthetic
+        self.index_cache = index_cache
         self.seed = seed
         self.indices: dict[str, FrameIndex] = {}
         self.identity_table: IdentityTable | None = None
         self._train_dataset: MosaicDataset | None = None
+        folder = default_folder() if index_cache is True else Path(index_cache).expanduser() if index_cache else None
+        self._cache = IndexCache(folder)
 
     def prepare_data(self) -> None:
-        """Render the synthetic crowd, if one is configured and not there yet; called on one process."""
+        """Render the synthetic crowd, if one is configured and not there yet, and read what is not in the index cache.
+
+        Lightning calls it on one process, for the splits of its stage; called by hand it prepares for ``fit``.
+
+        Raises:
+            InputError: if a dataset cannot be read.
+        """
         if self.synthetic is not None and not self.synthetic.is_written(self.root):
             self.synthetic.write(self.root)
+        if self._cache.folder is not None:
+            stage = self.trainer.state.fn if self.trainer is not None else None
+            for split in _SPLITS_OF_STAGE[stage or "fit"]:
+                if self.readers[split]:
+                    self._cache.index(self.readers[split], self.root, self.class_names, progress=True)
 
     def setup(self, stage: str) -> None:
-        """Read the annotations that the stage needs.
+        """Load the annotations that the stage needs; they are read where :meth:`prepare_data` has not done it.
+
+        For ``fit`` it also numbers the identities, keeps the table in the run's folder as ``identities.json``, and
+        warns of frames that are in both training and validation.
 
         Args:
             stage: ``fit``, ``validate``, ``test`` or ``predict``.
@@ -135,11 +190,10 @@ class JDEDataModule(pl.LightningDataModule):
         Raises:
             InputError: if nothing is configured for the stage, or a dataset cannot be read.
         """
-        needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}[stage]
-        for split in needed:
-            if split not in self.indices:
-                self.indices[split] = self._read(split)
+        for split in _SPLITS_OF_STAGE[stage]:
+            self.frame_index(split)
         if stage == "fit" and self._train_dataset is None:
+            self._warn_of_overlaps()
             index = self.indices["train"]
             identities, self.identity_table = assign_training_identities(index)
             self._train_dataset = MosaicDataset(
@@ -147,17 +201,32 @@ class JDEDataModule(pl.LightningDataModule):
                 identities,
                 image_size=self.image_size,
                 augmentation=self.augmentation,
-                cache_images=self.cache_images,
+                cache=self._tile_cache(len(index)),
                 scopes=ambiguity_scopes(index, identities, self.identity_table),
                 amodal_boxes=self.amodal_boxes,
+                fused=self.fused,
             )
+            self._write_identities()
+
+    def frame_index(self, split: str) -> FrameIndex:
+        """Return all frames of a split, read once.
+
+        Args:
+            split: ``train``, ``val``, ``test`` or ``predict``.
+
+        Raises:
+            InputError: if the split has no readers, or a dataset cannot be read.
+        """
+        if split not in self.indices:
+            self.indices[split] = self._read(split)
+        return self.indices[split]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of mosaics; the sampler carries all random choices, so workers change nothing."""
         if self._train_dataset is None:
             self.setup("fit")
         sampler = MosaicBatchSampler(
-            num_frames=len(self.indices["train"]),
+            frames=FrameMix.of_index(self.indices["train"], self.mix, self.keep_background, self.seed),
             batch_size=self.batch_size,
             mode=self.mosaic_mode,
             buffer_size=self.buffer_size,
@@ -167,8 +236,9 @@ class JDEDataModule(pl.LightningDataModule):
             seed=self.seed,
             rank=self._rank,
             world_size=self._world_size,
+            mixup=self.augmentation.mixup > 0,
         )
-        return DataLoader(
+        loader = TrainingLoader(
             self._train_dataset,
             sampler=sampler,
             batch_size=None,  # the sampler yields whole batches
@@ -178,6 +248,8 @@ class JDEDataModule(pl.LightningDataModule):
             pin_memory=self._on_gpu,
             persistent_workers=self.num_workers > 0,
         )
+        loader.due = self._due_batch
+        return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Whole sequences, frames in order."""
@@ -199,6 +271,28 @@ class JDEDataModule(pl.LightningDataModule):
             "image_size": self.image_size,
             "identities": None if table is None else table.as_dict(),
         }
+
+    def _due_batch(self) -> int:
+        """Number of the batch that training wants next: not 0 where a run goes on in the middle of an epoch."""
+        if self.trainer is None or not self.trainer.training:
+            return 0
+        return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+
+    def _tile_cache(self, num_images: int) -> TileCache | SharedTileCache:
+        """Where decoded images are kept."""
+        max_bytes = int(self.cache_gb * 1e9)
+        behind = TileCache(0 if self.cache == "none" else self.cache_images, max_bytes)
+        if self.cache != "shared":
+            return behind
+        if self._world_size == 1:
+            return SharedTileCache(num_images, max_bytes, behind)
+        # The processes of a machine find each other by a name that they agree on, and remove it when all have done so.
+        strategy = self.trainer.strategy
+        name = strategy.broadcast(f"jde-lightning-{secrets.token_hex(8)}")
+        cache = SharedTileCache(num_images, max_bytes, behind, memory_folder() / name)
+        strategy.barrier("shared_cache")
+        cache.forget_name()
+        return cache
 
     def _frames_loader(self, split: str) -> DataLoader[Batch]:
         """Loader over the frames of a split, in the order of their sequences."""
@@ -226,13 +320,40 @@ class JDEDataModule(pl.LightningDataModule):
         if not readers:
             msg = f"data.{split} names no reader; give a list such as [{{class_path: MOTChallenge}}]"
             raise InputError(msg)
-        index = FrameIndex.from_readers(readers, self.root)
-        worst = int(index.labels[index.roles == 0].max(initial=0))
-        if worst >= len(self.class_names):
-            msg = f"data.{split} has class index {worst}, but data.class_names has {len(self.class_names)} names"
-            raise InputError(msg)
-        _LOG.info("%s: %s", split, index.summary())
+        index = self._cache.index(readers, self.root, self.class_names, progress=self._rank == 0)
+        if self._rank == 0:
+            _LOG.info("%s: %s", split, index.summary())
+            for name, findings in index.findings.items():
+                met = findings.summary()
+                if met and (name, met) not in self._cache.told:
+                    _LOG.warning("%s: %s: %s", split, name, met)
+            objects = np.bincount(index.labels[index.roles == Role.POSITIVE], minlength=len(self.class_names))
+            absent = [name for name, count in zip(self.class_names, objects.tolist(), strict=True) if count == 0]
+            if absent:
+                _LOG.warning("%s: there are no objects of class %s", split, ", ".join(absent))
         return index
+
+    def _warn_of_overlaps(self) -> None:
+        """Warn of frames that are in training and validation, or twice in training; `data check` tells the rest."""
+        if self._rank != 0:
+            return
+        found: list[Overlap] = find_overlaps(self.indices["train"], self.indices["val"])
+        found = [overlap for overlap in found if overlap.severity == "leak"] + find_duplicates(self.indices["train"])
+        lines = [overlap.text for overlap in found[:_LISTED]]
+        if len(found) > _LISTED:
+            lines.append(f"and {len(found) - _LISTED} more")
+        if lines:
+            _LOG.warning("data: %s", "; ".join(lines))
+
+    def _write_identities(self) -> None:
+        """Keep the identity table in the folder of the run, if it has one."""
+        if self.trainer is None or not self.trainer.loggers or self.trainer.fast_dev_run:
+            return
+        folder = self.trainer.log_dir  # every process must ask: the first one tells the others
+        if folder is None or not self.trainer.is_global_zero or self.identity_table is None:
+            return
+        with written_whole(Path(folder) / "identities.json") as path:
+            path.write_text(json.dumps(self.identity_table.as_dict()), encoding="utf-8")
 
     @property
     def _rank(self) -> int:

@@ -1,8 +1,9 @@
-"""Files are written whole: under a temporary name in the same folder, then renamed."""
+"""Files and folders are written whole: under a temporary name in the same folder, then renamed."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +27,39 @@ def written_whole(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes the file private; the finished one gets the permissions of any newly created file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(_permissions(0o666))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary folder to write in, which becomes ``path`` only if the block ends without an exception.
+
+    Args:
+        path: the final folder; its parent is created. If it exists by the end, it stays as it is: whoever was faster
+            wrote the same.
+
+    Yields:
+        The temporary folder; its name starts with a dot.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield temporary
+        temporary.chmod(_permissions(0o777))
+        try:
+            temporary.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _permissions(of_new: int) -> int:
+    """The permissions of any newly created file or folder; tempfile makes its own private."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return of_new & ~umask

@@ -49,6 +49,11 @@ class JDEModule(pl.LightningModule):
             detector starts from a trained one.
         frozen_layers: number of layers, from the input, that are not trained: their weights and their batch-norm
             statistics stay as they are. 0 trains everything, 11 freezes the backbone, 23 all but the head.
+        frozen_branches: branches of the head that are not trained either: ``box``, ``class``, ``reid``. With 23 frozen
+            layers, ``[box, class]`` leaves a trained detector exactly as it is and trains the Re-ID branch alone.
+        norm_eval: batch norms keep the statistics of the weights that training starts from, instead of those of each
+            batch; those of the Re-ID branch, which starts from nothing, learn theirs. For fine-tuning with few images
+            or small batches, and needed for weights whose batch norms were folded into the convolutions.
         schedule: warm-up and decay of the learning rate.
         conf: lowest confidence of a detection in validation and prediction.
         iou: overlap above which non-maximum suppression drops the weaker box.
@@ -74,6 +79,8 @@ class JDEModule(pl.LightningModule):
         weight_decay: float = 5e-4,
         reid_lr_factor: float = 1.0,
         frozen_layers: int = 0,
+        frozen_branches: list[Literal["box", "class", "reid"]] | None = None,
+        norm_eval: bool = False,
         schedule: WarmupLinear | None = None,
         conf: float = 0.001,
         iou: float = 0.7,
@@ -103,6 +110,8 @@ class JDEModule(pl.LightningModule):
         self.weight_decay = weight_decay
         self.reid_lr_factor = reid_lr_factor
         self.frozen_layers = frozen_layers
+        self.frozen_branches = frozen_branches or []
+        self.norm_eval = norm_eval
         self.schedule = schedule or WarmupLinear()
         self.conf, self.iou, self.max_det = conf, iou, max_det
         self.channels_last = channels_last
@@ -110,6 +119,10 @@ class JDEModule(pl.LightningModule):
             layer.requires_grad_(False)
         if weights is not None:
             self.network.load_weights(weights)
+
+    def on_fit_start(self) -> None:
+        """Switch to training: Lightning leaves every layer in the mode that it finds, also the frozen ones."""
+        self.train()
 
     def forward(self, images: torch.Tensor) -> list[Detections]:
         """Detect in a batch of images.
@@ -154,8 +167,13 @@ class JDEModule(pl.LightningModule):
         return self.validation_step(batch, batch_idx)
 
     def train(self, mode: bool = True) -> JDEModule:
-        """Switch to training, except for the frozen layers, whose batch-norm statistics must not move."""
+        """Switch to training, except for what must not move: frozen layers, and statistics under ``norm_eval``."""
         super().train(mode)
+        if self.norm_eval:
+            reid_branch = set(self.network.model[-1].cv4.modules())
+            for layer in self.network.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer not in reid_branch:
+                    layer.eval()
         for layer in self._frozen():
             layer.eval()
         return self
@@ -188,8 +206,10 @@ class JDEModule(pl.LightningModule):
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
     def _frozen(self) -> list[nn.Module]:
-        """The layers that are not trained."""
-        return list(self.network.model)[: self.hparams["frozen_layers"]]
+        """The layers, and branches of the head, that are not trained."""
+        layers, head = list(self.network.model), self.network.model[-1]
+        branches = {"box": head.cv2, "class": head.cv3, "reid": head.cv4}
+        return layers[: self.frozen_layers] + [branches[name] for name in self.frozen_branches]
 
     def _training_length(self) -> tuple[int, int]:
         """Optimiser steps in an epoch, and epochs."""

@@ -1,6 +1,7 @@
 """Fixtures for the whole suite."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,12 @@ def real_data() -> Path:
     if not (folder / "README.md").is_file():
         pytest.skip(f"real data not found at {folder}; set JDE_REAL_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the session's own: tests, and the processes that they start, must not write into the user's."""
+    folder = tmp_path_factory.mktemp("cache_home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder

@@ -1,6 +1,8 @@
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from jde_lightning import JDEModule, __version__
 from jde_lightning.errors import InputError
@@ -107,6 +109,44 @@ def test_frozen_layers_neither_learn_nor_move_their_statistics():
     for name, buffer in jde.network.named_buffers():
         if name.endswith("running_mean"):
             assert torch.equal(buffer, before[name]) == (int(name.split(".")[1]) < 11)
+
+
+def test_with_everything_frozen_but_the_branch_only_the_branch_learns():
+    jde = attach(module(frozen_layers=23, frozen_branches=["box", "class"])).train()
+    before = {n: b.clone() for n, b in jde.network.named_buffers()}
+    jde.training_step(batch(), 0).backward()
+    learned = {name for name, parameter in jde.network.named_parameters() if parameter.grad is not None}
+    assert learned == {name for name, _ in jde.network.named_parameters() if ".cv4." in name}
+    for name, buffer in jde.network.named_buffers():
+        if name.endswith("running_mean"):
+            assert torch.equal(buffer, before[name]) == (".cv4." not in name)
+    in_groups = {id(parameter) for group in jde.parameter_groups() for parameter in group["params"]}
+    assert in_groups == {id(parameter) for name, parameter in jde.network.named_parameters() if name in learned}
+
+
+def test_norm_eval_keeps_all_statistics_but_the_branch_s():
+    jde = attach(module(norm_eval=True))
+    jde.on_fit_start()
+    before = {n: b.clone() for n, b in jde.network.named_buffers()}
+    jde.training_step(batch(), 0).backward()
+    for name, buffer in jde.network.named_buffers():
+        if name.endswith("running_mean"):
+            assert torch.equal(buffer, before[name]) == (".cv4." not in name)
+    assert all(parameter.grad is not None for parameter in jde.network.parameters())
+
+
+def test_frozen_statistics_survive_a_fit(tmp_path):
+    """Lightning calls ``train()`` of no module: what is frozen must be so from the first step."""
+    jde = module(frozen_layers=11)
+    before = {n: b.clone() for n, b in jde.network.named_buffers() if n.endswith("running_mean")}
+    trainer = pl.Trainer(
+        max_steps=2, max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    trainer.fit(jde, DataLoader([batch(), batch()], batch_size=None))
+    after = dict(jde.network.named_buffers())
+    for name, value in before.items():
+        assert torch.equal(value, after[name]) == (int(name.split(".")[1]) < 11), name
 
 
 def test_endless_training_is_refused_because_the_schedule_needs_an_end():

@@ -23,8 +23,14 @@ _LIGHTNING_VERBS = {
     "test": "measure a checkpoint on the test data",
     "predict": "detect and embed in the prediction data, one .npz per sequence",
 }
-# verb -> module of cli with HELP, add_arguments and run; importing it must be light, the work is imported in run
-_OWN_VERBS = {"track": "track", "evaluate": "evaluate", "data synthesize": "synthesize"}
+# verb -> module of cli with HELP, add_arguments and run; importing it must be light, the work is imported in run.
+# With PASSES_UNKNOWN_ARGUMENTS the words that the parser does not know go to run as ``args.unknown``.
+_OWN_VERBS = {
+    "track": "track",
+    "evaluate": "evaluate",
+    "data check": "data_check",
+    "data synthesize": "synthesize",
+}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -84,7 +90,10 @@ def _run_own(verb: str, words: list[str]) -> int:
         prog=f"{PROGRAM} {verb}", description=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     module.add_arguments(parser)
-    return int(module.run(parser.parse_args(words)))
+    if not getattr(module, "PASSES_UNKNOWN_ARGUMENTS", False):
+        return int(module.run(parser.parse_args(words)))
+    args, args.unknown = parser.parse_known_args(words)
+    return int(module.run(args))
 
 
 def _module(verb: str) -> Any:

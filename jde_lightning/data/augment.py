@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -43,6 +43,11 @@ class AugmentationConfig:
         degrees: largest rotation in degrees.
         shear: largest shear in degrees.
         perspective: largest perspective coefficient; useful values are below 0.001.
+        mixup: probability that a second sample is blended in, with the boxes of both (Zhang et al., ICLR 2018).
+        erase: probability, for each box, that a patch inside it is erased. Half of every box stays visible.
+        erase_min: smallest area of a patch, as a share of its box.
+        erase_max: largest area of a patch, as a share of its box, at most 0.5.
+        erase_fill: what erased pixels become: ``grey``, or ``noise`` of random colours.
     """
 
     mosaic: float = 1.0
@@ -55,6 +60,11 @@ class AugmentationConfig:
     degrees: float = 0.0
     shear: float = 0.0
     perspective: float = 0.0
+    mixup: float = 0.0
+    erase: float = 0.0
+    erase_min: float = 0.02
+    erase_max: float = 0.3
+    erase_fill: Literal["grey", "noise"] = "grey"
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -62,8 +72,14 @@ class AugmentationConfig:
         Raises:
             InputError: if a value is outside its range.
         """
-        limits = {"degrees": 180.0, "shear": 89.0, "scale": 0.99}
-        for name in self.__dataclass_fields__:
+        limits = {"degrees": 180.0, "shear": 89.0, "scale": 0.99, "erase_max": 0.5}
+        if self.erase_fill not in ("grey", "noise"):
+            msg = f"augmentation.erase_fill is {self.erase_fill!r}, expected grey or noise"
+            raise InputError(msg)
+        if self.erase_min > self.erase_max:
+            msg = f"augmentation.erase_min is {self.erase_min}, above erase_max {self.erase_max}; exchange them"
+            raise InputError(msg)
+        for name in [name for name in self.__dataclass_fields__ if name != "erase_fill"]:
             value, limit = getattr(self, name), limits.get(name, 1.0)
             if not 0.0 <= value <= limit:
                 msg = f"augmentation.{name} is {value}, expected a number from 0 to {limit:g}"
@@ -183,27 +199,9 @@ def draw_hsv(config: AugmentationConfig, rng: np.random.Generator) -> npt.NDArra
     return rng.uniform(-1.0, 1.0, 3) * [config.hsv_h, config.hsv_s, config.hsv_v]
 
 
-def change_hsv(image: ImageArray, gains: npt.NDArray[np.float64]) -> ImageArray:
-    """Shift the hue and scale saturation and brightness.
-
-    Args:
-        image: ``(H, W, 3)`` or ``(H, W, 4)`` uint8, BGR and a channel that is not looked at.
-        gains: ``(3,)`` from :func:`draw_hsv`.
-
-    Returns:
-        ``(H, W, 3)`` uint8 BGR.
-    """
-    if not gains.any():
-        return np.ascontiguousarray(image[..., :3])
-    values = np.arange(256, dtype=np.float64)
-    tables = np.empty((3, 256), dtype=np.uint8)
-    tables[0] = (values + gains[0] * 180) % 180  # OpenCV counts hue in steps of two degrees
-    tables[1] = np.clip(values * (gains[1] + 1), 0, 255)
-    tables[2] = np.clip(values * (gains[2] + 1), 0, 255)
-    planes = cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2HSV))
-    # Plane by plane, because OpenCV looks up interleaved channels one value at a time.
-    changed = cv2.merge([cv2.LUT(plane, table) for plane, table in zip(planes, tables, strict=True)])
-    return cv2.cvtColor(changed, cv2.COLOR_HSV2BGR)
+def draw_mixup(rng: np.random.Generator) -> float:
+    """Draw the share of the first image in MixUp, close to a half."""
+    return float(rng.beta(32.0, 32.0))
 
 
 def flip_boxes(boxes: FloatArray, width: int) -> FloatArray:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from jde_lightning.data.images import ImageArray
 from jde_lightning.data.samples import FrameSample, TrainingSample
 from jde_lightning.structures import Batch
 
@@ -43,7 +44,7 @@ def collate_validation(samples: Sequence[FrameSample]) -> Batch:
 
 def _tensors(samples: Sequence[TrainingSample] | Sequence[FrameSample]) -> Batch:
     return {
-        "images": torch.from_numpy(np.stack([sample.image for sample in samples])),
+        "images": torch.from_numpy(_stack([sample.image for sample in samples])),
         "boxes": torch.from_numpy(np.concatenate([sample.boxes for sample in samples])),
         "labels": torch.from_numpy(np.concatenate([sample.labels for sample in samples])),
         "identities": torch.from_numpy(np.concatenate([sample.identities for sample in samples])),
@@ -51,6 +52,17 @@ def _tensors(samples: Sequence[TrainingSample] | Sequence[FrameSample]) -> Batch
         "ignore_boxes": torch.from_numpy(np.concatenate([sample.ignore_boxes for sample in samples])),
         "ignore_batch_idx": _image_of_each([len(sample.ignore_boxes) for sample in samples]),
     }
+
+
+def _stack(images: list[ImageArray]) -> ImageArray:
+    """``(B, 3, H, W)`` of images; without a copy where they lie in one array one after the other."""
+    whole = images[0].base
+    if whole is not None and whole.shape[0] == len(images) and whole.ndim == 4:
+        stacked = whole.transpose(0, 3, 1, 2)
+        pairs = zip(images, stacked, strict=True)
+        if all(image.base is whole and image.ctypes.data == own.ctypes.data for image, own in pairs):
+            return stacked
+    return np.stack(images)
 
 
 def _image_of_each(counts: list[int]) -> torch.Tensor:

@@ -7,7 +7,7 @@ pixels that are stored in the file.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -26,6 +26,7 @@ PADDING = 114
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
+_ORIENTATION = 0x0112  # the EXIF tag
 _JPEG_START = b"\xff\xd8"
 # The JPEG decoder can skip the high frequencies: an image of 1/2, 1/4 or 1/8 of the size for a fraction of the time.
 _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
@@ -52,6 +53,23 @@ def image_size(path: Path) -> tuple[int, int]:
         raise InputError(_undecodable(path)) from error
 
 
+def is_rotated(path: Path) -> bool:
+    """Whether a JPEG's EXIF tag asks viewers to turn or mirror it, which nothing in this package does.
+
+    Args:
+        path: the image file; other formats than JPEG are taken as not rotated, because for some of them the answer
+            costs decoding the pixels.
+
+    Returns:
+        ``True`` for the orientations 2 to 8; ``False`` also for a file that cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.format in ("JPEG", "MPO") and image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):  # broken EXIF raises what it likes
+        return False
+
+
 def decode(path: Path, max_size: int | None = None, size: tuple[int, int] | None = None) -> ImageArray:
     """Decode an image file.
 
@@ -67,18 +85,40 @@ def decode(path: Path, max_size: int | None = None, size: tuple[int, int] | None
     Raises:
         InputError: if the file is missing or cannot be decoded.
     """
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except FileNotFoundError as error:
-        raise InputError(_missing(path)) from error
+    data = _read(path)
     flag = cv2.IMREAD_COLOR
-    if max_size is not None and data[:2].tobytes() == _JPEG_START:
-        width, height = size or _header_size(path, data)
-        flag = next((code for factor, code in _REDUCED if max(width, height) // factor >= max_size), flag)
-    image = cv2.imdecode(data, flag | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
-    if image is None:
-        raise InputError(_undecodable(path))
-    return image
+    if max_size is not None and _is_jpeg(data):
+        flag = dict(_REDUCED).get(reduction(*(size or _header_size(path, data)), max_size), flag)
+    return _decode(path, data, flag)
+
+
+def reduction(width: int, height: int, size: int) -> int:
+    """How many times smaller an image may be decoded, 8, 4, 2 or 1, with a long side of at least ``size`` pixels."""
+    return next((factor for factor, _ in _REDUCED if max(width, height) // factor >= size), 1)
+
+
+def decode_reduced(path: Path, factor: int) -> ImageArray:
+    """Decode an image file at a fraction of its size.
+
+    Args:
+        path: the image file.
+        factor: 1, 2, 4 or 8. A JPEG is decoded so; another format is decoded whole and averaged.
+
+    Returns:
+        ``(ceil(H / factor), ceil(W / factor), 3)`` uint8 BGR. Each pixel stands for a block of ``factor`` x ``factor``.
+
+    Raises:
+        InputError: if the file is missing or cannot be decoded.
+    """
+    data = _read(path)
+    flag = dict(_REDUCED).get(factor, cv2.IMREAD_COLOR) if _is_jpeg(data) else cv2.IMREAD_COLOR
+    image = _decode(path, data, flag)
+    if factor == 1 or flag != cv2.IMREAD_COLOR:
+        return image
+    height, width = image.shape[:2]
+    blocks = cv2.copyMakeBorder(image, 0, -height % factor, 0, -width % factor, cv2.BORDER_REPLICATE)
+    size = (blocks.shape[1] // factor, blocks.shape[0] // factor)
+    return cv2.resize(blocks, size, interpolation=cv2.INTER_AREA)
 
 
 def resize_long_side(image: ImageArray, size: int) -> ImageArray:
@@ -157,36 +197,65 @@ class TileCache:
     them, and forgetting the least used first would keep those that can never come again.
 
     Args:
-        capacity: how many images are kept; 0 keeps none. One tile of 640 x 360 pixels takes 0.7 MB.
+        capacity: how many images are kept; 0 keeps none. A 1080p image takes 1.6 MB for samples of 640 pixels, and
+            6.2 MB, because it is decoded whole, for 1280.
+        max_bytes: how much memory they may take.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, max_bytes: float = math.inf) -> None:
         self.capacity = capacity
-        self._images: dict[Hashable, ImageArray] = {}
+        self.max_bytes = max_bytes
+        self._images: dict[int, ImageArray] = {}
+        self._bytes = 0
 
-    def get(self, key: Hashable, load: Callable[[], ImageArray]) -> ImageArray:
+    def get(self, key: int, load: Callable[[], ImageArray]) -> ImageArray:
         """Return the image of ``key``, loading it if it is not kept. The caller must not write into it."""
         image = self._images.get(key)
-        if image is not None:
-            return image
-        image = load()
-        if self.capacity > 0:
-            self._images[key] = image
-            if len(self._images) > self.capacity:
-                del self._images[next(iter(self._images))]
+        if image is None:
+            image = load()
+            self.put(key, image)
         return image
+
+    def put(self, key: int, image: ImageArray) -> None:
+        """Keep an image that is not kept yet, and forget the oldest ones that there is no room for."""
+        self._images[key] = image
+        self._bytes += image.nbytes
+        while self._images and (len(self._images) > self.capacity or self._bytes > self.max_bytes):
+            self._bytes -= self._images.pop(next(iter(self._images))).nbytes
+
+    def __contains__(self, key: int) -> bool:
+        """Whether an image is kept."""
+        return key in self._images
 
     def __len__(self) -> int:
         """Number of images kept."""
         return len(self._images)
 
-    def __getstate__(self) -> dict[str, int]:
+    def __getstate__(self) -> tuple[int, float]:
         """Go to worker processes empty: each fills its own."""
-        return {"capacity": self.capacity}
+        return self.capacity, self.max_bytes
 
-    def __setstate__(self, state: dict[str, int]) -> None:
+    def __setstate__(self, state: tuple[int, float]) -> None:
         """Arrive empty."""
-        self.__init__(state["capacity"])  # type: ignore[misc]
+        self.__init__(*state)  # type: ignore[misc]
+
+
+def _read(path: Path) -> npt.NDArray[np.uint8]:
+    try:
+        return np.fromfile(path, dtype=np.uint8)
+    except FileNotFoundError as error:
+        raise InputError(_missing(path)) from error
+
+
+def _is_jpeg(data: npt.NDArray[np.uint8]) -> bool:
+    return data[:2].tobytes() == _JPEG_START
+
+
+def _decode(path: Path, data: npt.NDArray[np.uint8], flag: int) -> ImageArray:
+    image = cv2.imdecode(data, flag | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+    if image is None:
+        raise InputError(_undecodable(path))
+    return image
 
 
 def _fitted(width: int, height: int, size: int) -> tuple[int, int]:

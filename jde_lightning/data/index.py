@@ -1,18 +1,27 @@
-"""All frames of all datasets as a few flat arrays: small, quick to pickle, shared by worker processes."""
+"""All frames of all datasets as a few flat arrays: small, and shared by worker processes."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
+from jde_lightning.data.class_mapping import describe_unwanted, map_classes
+from jde_lightning.data.column_files import open_columns
+from jde_lightning.data.frame_columns import COLUMNS, PER_BOX, PER_FRAME, ColumnBuilder
 from jde_lightning.data.readers.base import Reader, Supervision
+from jde_lightning.data.readers.findings import Findings
 from jde_lightning.errors import InputError
 from jde_lightning.structures import BoolArray, FloatArray, FrameAnnotations, IntArray, Role
+
+_PROGRESS_DELAY = 2  # seconds; what is read sooner needs no bar
 
 
 @dataclass(frozen=True)
@@ -20,7 +29,8 @@ class FrameIndex:
     """``F`` frames with ``N`` boxes; boxes of frame ``i`` are rows ``offsets[i]`` to ``offsets[i + 1]``.
 
     Frames of a sequence stand together, ordered by frame number; sequences and datasets keep the order in which the
-    readers delivered them.
+    readers delivered them. An index from disk (:mod:`~jde_lightning.data.index_cache`) goes to another process as the
+    name of its folder: the arrays are not copied.
 
     Attributes:
         paths: ``(F,)`` image paths as bytes in the file system's encoding.
@@ -31,7 +41,7 @@ class FrameIndex:
         sequence_codes: ``(F,)`` int32 row of ``sequence_names``, -1 for single images.
         offsets: ``(F + 1,)`` int64.
         boxes: ``(N, 4)`` float32 xyxy pixels of the original image, 0-based, unclipped.
-        labels: ``(N,)`` int64.
+        labels: ``(N,)`` int64 row of ``class_names``; of no meaning where the role is not ``POSITIVE``.
         identities: ``(N,)`` int64 as annotated.
         roles: ``(N,)`` int8, see :class:`~jde_lightning.structures.Role`.
         visibility: ``(N,)`` float32 in 0..1.
@@ -39,6 +49,9 @@ class FrameIndex:
         sequence_names: names of the sequences as annotated; two datasets may use the same name.
         supervision: how training uses the identities, one per dataset.
         min_visibility: below it training ignores a box, one per dataset.
+        class_names: what the labels stand for; ``None`` if nobody said.
+        findings: what the readers met, by name of the dataset, also of those that delivered no frame.
+        folder: where the arrays lie as files; ``None`` for an index in memory.
     """
 
     paths: npt.NDArray[np.bytes_]
@@ -56,27 +69,94 @@ class FrameIndex:
     datasets: tuple[str, ...] = ()
     sequence_names: tuple[str, ...] = ()
     supervision: tuple[Supervision, ...] = ()
-    min_visibility: tuple[float, ...] = field(default=())
+    min_visibility: tuple[float, ...] = ()
+    class_names: tuple[str, ...] | None = None
+    findings: dict[str, Findings] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Protect the arrays, as those in files are: frames are views of them."""
+        for name in COLUMNS:
+            getattr(self, name).flags.writeable = False
 
     @classmethod
-    def from_readers(cls, readers: Sequence[Reader], root: Path) -> FrameIndex:
+    def from_readers(
+        cls, readers: Sequence[Reader], root: Path, class_names: Sequence[str] | None = None
+    ) -> FrameIndex:
         """Read everything that ``readers`` find below ``root``.
 
+        Args:
+            readers: the datasets.
+            root: the folder that the readers' own paths are relative to.
+            class_names: see :meth:`joined`.
+
         Raises:
-            InputError: from a reader; or if two readers of one name differ in supervision or visibility limit.
+            InputError: from a reader; if two readers of one name differ in supervision or visibility limit; or from
+                :meth:`joined`.
         """
-        settings: dict[str, Reader] = {}
-        for reader in readers:
-            first = settings.setdefault(reader.name, reader)
-            if (first.supervision, first.min_visibility) != (reader.supervision, reader.min_visibility):
-                msg = f"two readers named {reader.name!r} differ in supervision or min_visibility; make them equal"
-                raise InputError(msg + " or give one another name")
-        frames = (frame for reader in readers for frame in reader.read(root))
-        return cls.from_frames(
-            frames,
-            supervision={name: reader.supervision for name, reader in settings.items()},
-            min_visibility={name: reader.min_visibility for name, reader in settings.items()},
+        refuse_disagreement(readers)
+        return cls.joined([cls.from_reader(reader, root) for reader in readers], class_names)
+
+    @classmethod
+    def from_reader(cls, reader: Reader, root: Path, progress: bool = False) -> FrameIndex:
+        """Read what one reader finds, with the class numbers that it delivers.
+
+        Args:
+            reader: the dataset.
+            root: the folder that the reader's own path is relative to.
+            progress: show a bar on a terminal if it takes long.
+
+        Raises:
+            InputError: from the reader, or if a frame of a sequence occurs twice.
+        """
+        frames = tqdm(
+            reader.read(root),
+            desc=f"reading {reader.name}",
+            unit=" frames",
+            delay=_PROGRESS_DELAY,
+            leave=False,
+            disable=None if progress else True,  # None: where standard error is no terminal
         )
+        index = cls.from_frames(
+            frames,
+            supervision={reader.name: reader.supervision},
+            min_visibility={reader.name: reader.min_visibility},
+        )
+        # only now: a reader may learn its classes from the files
+        index = replace(index, class_names=reader.class_names, findings={reader.name: reader.findings})
+        if len(index) == 0:
+            settings = {"supervision": (reader.supervision,), "min_visibility": (reader.min_visibility,)}
+            index = replace(index, datasets=(reader.name,), **settings)
+        return index
+
+    @classmethod
+    def joined(cls, parts: Sequence[FrameIndex], class_names: Sequence[str] | None = None) -> FrameIndex:
+        """Put indices one after the other; datasets of one name become one.
+
+        Args:
+            parts: the indices.
+            class_names: the classes to look for, which the parts' classes are mapped to by name: objects of other
+                classes become ``Role.OTHER``, and ``findings`` counts them. All classes of all parts if omitted.
+
+        Returns:
+            An index in memory; the part itself if there is one only and nothing changes.
+
+        Raises:
+            InputError: if a part has objects but none of the classes, a class number without a name, or if a frame of
+                a sequence occurs twice.
+        """
+        if class_names is None:
+            named = [part.class_names for part in parts if part.class_names is not None]
+            class_names = dict.fromkeys(name for names in named for name in names) if named else None
+        if class_names is not None:
+            class_names = tuple(class_names)
+            parts = [part._with_classes(class_names) for part in parts]
+        if len(parts) == 1:
+            return parts[0]
+        index = _concatenated(parts, class_names)
+        ordered = index.take(_order(index))
+        _refuse_duplicates(ordered)
+        return ordered
 
     @classmethod
     def from_frames(
@@ -95,7 +175,7 @@ class FrameIndex:
         Raises:
             InputError: if a frame of a sequence occurs twice.
         """
-        columns = _Columns()
+        columns = ColumnBuilder()
         for frame in frames:
             columns.append(frame)
         datasets = tuple(columns.datasets)
@@ -144,17 +224,48 @@ class FrameIndex:
         counts = np.diff(self.offsets)[positions]
         offsets = np.concatenate([[0], np.cumsum(counts)])
         rows = np.repeat(self.offsets[:-1][positions] - offsets[:-1], counts) + np.arange(offsets[-1])
-        per_frame = ("paths", "sizes", "frame_numbers", "frame_rates", "dataset_codes", "sequence_codes")
-        per_box = ("boxes", "labels", "identities", "roles", "visibility")
-        return FrameIndex(
-            **{name: getattr(self, name)[positions] for name in per_frame},
-            **{name: getattr(self, name)[rows] for name in per_box},
+        return replace(
+            self,
+            **{name: getattr(self, name)[positions] for name in PER_FRAME},
+            **{name: getattr(self, name)[rows] for name in PER_BOX},
             offsets=offsets,
-            datasets=self.datasets,
-            sequence_names=self.sequence_names,
-            supervision=self.supervision,
-            min_visibility=self.min_visibility,
+            folder=None,
         )
+
+    def _with_classes(self, class_names: tuple[str, ...]) -> FrameIndex:
+        """This index with the class numbers of ``class_names``; itself where nothing changes."""
+        labels, roles, unwanted = map_classes(
+            self.labels, self.roles, self.class_names, class_names, ", ".join(self.datasets)
+        )
+        folder = self.folder if labels is self.labels and roles is self.roles else None
+        findings = self.findings
+        if unwanted:
+            name = self.datasets[0]
+            noted = Findings(notes=Counter({describe_unwanted(unwanted): unwanted.total()}))
+            findings = findings | {name: findings.get(name, Findings()).merged(noted)}
+        return replace(self, labels=labels, roles=roles, class_names=class_names, findings=findings, folder=folder)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the arrays behind where a folder holds them."""
+        state = dict(self.__dict__)
+        if self.folder is not None:
+            for name in COLUMNS:
+                del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the arrays where they were left.
+
+        Raises:
+            InputError: if the folder is gone or damaged.
+        """
+        self.__dict__.update(state)
+        if self.folder is not None:
+            try:
+                self.__dict__.update(open_columns(self.folder, COLUMNS))
+            except (OSError, ValueError) as error:
+                msg = f"{self.folder}: the index was removed while it was in use ({error}); start again"
+                raise InputError(msg) from error
 
     @property
     def sequences(self) -> dict[str, IntArray]:
@@ -204,51 +315,57 @@ class FrameIndex:
         return "\n".join(lines) if lines else "no images"
 
 
-class _Columns:
-    """Lists that grow frame by frame and become the arrays of a :class:`FrameIndex`."""
+def refuse_disagreement(readers: Sequence[Reader]) -> None:
+    """Insist that readers of one name, which become one dataset, use its identities in one way.
 
-    def __init__(self) -> None:
-        self.datasets: dict[str, int] = {}
-        self.sequences: dict[tuple[str, str], int] = {}
-        self._frames: list[tuple[bytes, int, int, int, int, int, int]] = []
-        self._frame_rates: list[float] = []
-        self._boxes: list[FloatArray] = [np.zeros((0, 4), np.float32)]
-        self._labels: list[IntArray] = [np.zeros(0, np.int64)]
-        self._identities: list[IntArray] = [np.zeros(0, np.int64)]
-        self._roles: list[npt.NDArray[np.int8]] = [np.zeros(0, np.int8)]
-        self._visibility: list[FloatArray] = [np.zeros(0, np.float32)]
+    Raises:
+        InputError: if two of them differ in supervision or visibility limit.
+    """
+    first_of_name: dict[str, Reader] = {}
+    for reader in readers:
+        first = first_of_name.setdefault(reader.name, reader)
+        if (first.supervision, first.min_visibility) != (reader.supervision, reader.min_visibility):
+            msg = f"two readers named {reader.name!r} differ in supervision or min_visibility; make them equal"
+            raise InputError(msg + " or give one another name")
 
-    def append(self, frame: FrameAnnotations) -> None:
-        dataset = self.datasets.setdefault(frame.dataset, len(self.datasets))
-        sequence = -1
-        if frame.sequence is not None:
-            sequence = self.sequences.setdefault((frame.dataset, frame.sequence), len(self.sequences))
-        path = os.fsencode(frame.image_path)
-        self._frames.append((path, frame.width, frame.height, frame.frame, dataset, sequence, len(frame)))
-        self._frame_rates.append(frame.frame_rate)
-        self._boxes.append(frame.boxes)
-        self._labels.append(frame.labels)
-        self._identities.append(frame.identities)
-        self._roles.append(frame.roles)
-        self._visibility.append(frame.visibility)
 
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        paths = np.array([row[0] for row in self._frames], dtype=np.bytes_)
-        numbers = np.array([row[1:] for row in self._frames], dtype=np.int64).reshape(-1, 6)
-        return {
-            "paths": paths,
-            "sizes": numbers[:, :2].astype(np.int32),
-            "frame_numbers": numbers[:, 2].copy(),
-            "frame_rates": np.array(self._frame_rates, dtype=np.float32),
-            "dataset_codes": numbers[:, 3].astype(np.int32),
-            "sequence_codes": numbers[:, 4].astype(np.int32),
-            "offsets": np.concatenate([[0], np.cumsum(numbers[:, 5])]),
-            "boxes": np.concatenate(self._boxes),
-            "labels": np.concatenate(self._labels),
-            "identities": np.concatenate(self._identities),
-            "roles": np.concatenate(self._roles),
-            "visibility": np.concatenate(self._visibility),
+def _concatenated(parts: Sequence[FrameIndex], class_names: tuple[str, ...] | None) -> FrameIndex:
+    """Put the columns of parts one after the other, with common numbers for datasets and sequences."""
+    empty = FrameIndex(**ColumnBuilder().arrays())
+    datasets: dict[str, int] = {}
+    sequences: dict[tuple[int, str], int] = {}
+    settings: dict[str, tuple[Supervision, float]] = {}
+    findings: dict[str, Findings] = {}
+    columns: dict[str, list[npt.NDArray[Any]]] = {name: [getattr(empty, name)] for name in COLUMNS}
+    num_boxes = 0
+    for part in parts:
+        dataset_codes = np.array([datasets.setdefault(name, len(datasets)) for name in part.datasets], np.int32)
+        sequence_codes = np.full(len(part.sequence_names) + 1, -1, np.int32)  # the last is for code -1
+        used, first_frames = np.unique(part.sequence_codes, return_index=True)
+        for code, frame in zip(used.tolist(), first_frames.tolist(), strict=True):
+            if code >= 0:
+                key = (int(dataset_codes[part.dataset_codes[frame]]), part.sequence_names[code])
+                sequence_codes[code] = sequences.setdefault(key, len(sequences))
+        recoded = {
+            "dataset_codes": dataset_codes[part.dataset_codes],
+            "sequence_codes": sequence_codes[part.sequence_codes],
+            "offsets": part.offsets[1:] + num_boxes,
         }
+        for name, column in columns.items():
+            column.append(recoded.get(name, getattr(part, name)))
+        num_boxes += len(part.boxes)
+        settings |= dict(zip(part.datasets, zip(part.supervision, part.min_visibility, strict=True), strict=True))
+        for name, found in part.findings.items():
+            findings[name] = findings[name].merged(found) if name in findings else found
+    return FrameIndex(
+        **{name: np.concatenate(column) for name, column in columns.items()},
+        datasets=tuple(datasets),
+        sequence_names=tuple(name for _, name in sequences),
+        supervision=tuple(settings[name][0] for name in datasets),
+        min_visibility=tuple(settings[name][1] for name in datasets),
+        class_names=class_names,
+        findings=findings,
+    )
 
 
 def _order(index: FrameIndex) -> IntArray:

@@ -1,7 +1,7 @@
-"""Four images around a random point: the geometry of Ultralytics' Mosaic, painted only where it will be seen.
+"""Four images around a random point: the geometry of Ultralytics' Mosaic, without a pixel.
 
-The canvas is twice the sample's size; the warp afterwards shows a part of it. What the warp cannot show is neither
-painted nor (see :mod:`jde_lightning.data.datasets`) decoded, which changes no pixel of the result.
+The canvas is twice the sample's size; the warp afterwards shows a part of it. :mod:`jde_lightning.data.painting` and
+:mod:`jde_lightning.data.fused` paint what is laid out here.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-from jde_lightning.data.augment import is_affine
-from jde_lightning.data.images import PADDING, ImageArray
-from jde_lightning.structures import FloatArray
+from jde_lightning.data import augment
+from jde_lightning.data.augment import AugmentationConfig, PerspectiveDraw, is_affine
+from jde_lightning.data.images import tile_size
+from jde_lightning.structures import FloatArray, IntArray
 
 # Bilinear interpolation reads one pixel beyond; the second allows for the rounding of the inverse in float32.
 _MARGIN = 2
@@ -47,6 +47,54 @@ class Placement(NamedTuple):
     region: Region
     left: int
     top: int
+
+
+class MosaicView(NamedTuple):
+    """Where the images of a mosaic lie, and how the canvas is seen; a single image is a mosaic of one.
+
+    Attributes:
+        frames: ``(T,)`` int64 positions of the images in the index, T is 4 or 1.
+        image_sizes: ``(T, 2)`` int32 width and height of the images in their files.
+        tile_sizes: width and height of the images on the canvas.
+        placements: where each lies.
+        canvas: the whole canvas.
+        draw: the random numbers of the warp.
+        matrix: ``(3, 3)`` float32 from canvas to sample pixels.
+    """
+
+    frames: IntArray
+    image_sizes: IntArray
+    tile_sizes: list[tuple[int, int]]
+    placements: list[Placement]
+    canvas: Region
+    draw: PerspectiveDraw
+    matrix: FloatArray
+
+
+def draw_view(
+    frames: Sequence[int], sizes: IntArray, size: int, config: AugmentationConfig, rng: np.random.Generator
+) -> MosaicView:
+    """Draw how a mosaic is laid out and seen.
+
+    Args:
+        frames: the four images; only the first is used where no mosaic is drawn.
+        sizes: ``(F, 2)`` width and height of all images of the index.
+        size: side of the sample in pixels.
+        config: limits of the draws.
+        rng: the sample's generator.
+    """
+    shown = np.array(frames if rng.random() < config.mosaic else frames[:1], dtype=np.int64)
+    image_sizes = sizes[shown]
+    tiles = [tile_size(width, height, size) for width, height in image_sizes.tolist()]
+    if len(shown) > 1:
+        placements = place_tiles(draw_center(size, rng), tiles, size)
+        canvas = Region(0, 0, 2 * size, 2 * size)
+    else:
+        canvas = Region(0, 0, *tiles[0])
+        placements = [Placement(canvas, 0, 0)]
+    draw = augment.draw_perspective(config, rng)
+    matrix = augment.perspective_matrix(draw, (canvas.x2, canvas.y2), size)
+    return MosaicView(shown, image_sizes, tiles, placements, canvas, draw, matrix)
 
 
 def draw_center(size: int, rng: np.random.Generator) -> tuple[int, int]:
@@ -94,27 +142,3 @@ def visible_region(matrix: FloatArray, size: int, canvas: Region) -> Region | No
     (x1, y1), (x2, y2) = points[:, :2].min(0).tolist(), points[:, :2].max(0).tolist()
     shown = Region(math.floor(x1) - _MARGIN, math.floor(y1) - _MARGIN, math.ceil(x2) + _MARGIN, math.ceil(y2) + _MARGIN)
     return canvas.intersect(shown)
-
-
-def paint(
-    canvas: ImageArray, tiles: Sequence[ImageArray | None], placements: Sequence[Placement], visible: Region
-) -> None:
-    """Paint the tiles on grey into the visible part of the canvas, leaving the rest as it is.
-
-    Args:
-        canvas: ``(H, W, 4)`` uint8, BGR and an unused channel, changed in place. OpenCV warps four channels more than
-            twice as fast as three, with the same result.
-        tiles: the ``(h, w, 3)`` uint8 images; ``None`` for one that lies outside the visible part.
-        placements: where each lies.
-        visible: the part to paint.
-    """
-    x1, y1, x2, y2 = visible
-    canvas[y1:y2, x1:x2] = PADDING
-    for tile, placement in zip(tiles, placements, strict=True):
-        part = placement.region.intersect(visible)
-        if tile is None or part is None:
-            continue
-        x1, y1, x2, y2 = part
-        left, top = placement.left, placement.top
-        source = tile[y1 - top : y2 - top, x1 - left : x2 - left]
-        cv2.cvtColor(source, cv2.COLOR_BGR2BGRA, dst=canvas[y1:y2, x1:x2])

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from torch.utils.data.distributed import DistributedSampler
 
+from jde_lightning.data.frame_mix import FrameMix
 from jde_lightning.data.images import letterbox_shape
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.samples import MosaicRequest
@@ -21,7 +22,7 @@ from jde_lightning.structures import IntArray
 
 # Last elements of the seeds, so that no two kinds of draws share a stream. Seeds of samples have three elements, which
 # numpy reads as ending in 0.
-_ORDER, _TILES = 1, 2
+_ORDER, _TILES, _OWN_TILES, _MIXUP = 1, 2, 3, 4
 
 
 class MosaicBatchSampler(DistributedSampler[Any]):
@@ -34,8 +35,12 @@ class MosaicBatchSampler(DistributedSampler[Any]):
     ``paired``: every image of a batch appears in exactly ``views`` of its mosaics, so that each has cross-view
     positives, and an epoch shows each image four times, as ``buffer`` does on average.
 
+    For MixUp each request carries the tiles of a second mosaic: in ``buffer`` from the queue, in ``paired`` those of
+    another mosaic of the batch, rearranged. They are images that are in use anyway, so that nothing more is decoded,
+    and the first four tiles are the same with and without.
+
     Args:
-        num_frames: number of training images.
+        frames: the training images, or their number if each is shown once in a pass.
         batch_size: mosaics in a batch, per process.
         mode: ``buffer`` or ``paired``.
         buffer_size: length of the queue, per process; ``None`` is eight batches. The image itself is part of it.
@@ -49,11 +54,12 @@ class MosaicBatchSampler(DistributedSampler[Any]):
         buffer_lanes: ``buffer``: number of queues; batch ``b`` uses queue ``b % buffer_lanes``. With as many as there
             are workers each decodes only what it queued itself, as in Ultralytics, where every worker has a queue of
             its own; a queue then reaches further back.
+        mixup: whether requests carry a second mosaic.
     """
 
     def __init__(
         self,
-        num_frames: int,
+        frames: FrameMix | int,
         batch_size: int,
         mode: Literal["buffer", "paired"] = "buffer",
         buffer_size: int | None = None,
@@ -64,24 +70,28 @@ class MosaicBatchSampler(DistributedSampler[Any]):
         rank: int = 0,
         world_size: int = 1,
         buffer_lanes: int = 1,
+        mixup: bool = False,
     ) -> None:
-        super().__init__(range(num_frames), world_size, rank, shuffle=True, seed=seed, drop_last=drop_last)  # type: ignore[arg-type]
-        self.num_frames = num_frames
+        self.mix = FrameMix([np.arange(frames)]) if isinstance(frames, int) else frames
+        num_images = len(self.mix)
+        super().__init__(range(num_images), world_size, rank, shuffle=True, seed=seed, drop_last=drop_last)  # type: ignore[arg-type]
         self.batch_size = batch_size
         self.mode = mode
         self.buffer_size = buffer_size or 8 * batch_size
         self.views = views
         self.repeats = repeats
         self.buffer_lanes = buffer_lanes
+        self.mixup = mixup
         per_batch = batch_size * world_size
-        self.num_batches = num_frames * repeats // per_batch if drop_last else -(-num_frames * repeats // per_batch)
+        self.num_batches = num_images * repeats // per_batch if drop_last else -(-num_images * repeats // per_batch)
+        self._first_batch = 0
         self._check()
 
     def _check(self) -> None:
         msg = ""
         if self.num_batches == 0:
             msg = (
-                f"{self.num_frames} training images do not fill one batch of {self.batch_size} on {self.num_replicas} "
+                f"{len(self.mix)} training images do not fill one batch of {self.batch_size} on {self.num_replicas} "
                 "processes; lower data.batch_size or raise data.epoch_repeats"
             )
         elif self.mode == "paired" and self.views not in (1, 2, 4):
@@ -97,61 +107,94 @@ class MosaicBatchSampler(DistributedSampler[Any]):
         """Number of batches of this process in an epoch; the same on every process."""
         return self.num_batches
 
+    def start_at(self, batch: int) -> None:
+        """Let the next iteration, and only that, begin at a batch of the epoch, where a run was interrupted."""
+        self._first_batch = batch
+
     def __iter__(self) -> Iterator[list[MosaicRequest]]:
-        """Yield the batches of the epoch that ``set_epoch`` said."""
-        batches = self._buffer_batches() if self.mode == "buffer" else self._paired_batches()
-        for number, tiles in enumerate(batches):
+        """Return the batches of the epoch that ``set_epoch`` said."""
+        first, self._first_batch = self._first_batch, 0
+        return self._requests(self.epoch, first)
+
+    def _requests(self, epoch: int, first_batch: int) -> Iterator[list[MosaicRequest]]:
+        """The batches of an epoch from ``first_batch`` on."""
+        batches = self._buffer_batches(epoch) if self.mode == "buffer" else self._paired_batches(epoch)
+        for number, (tiles, mixed) in enumerate(batches):
+            if number < first_batch:  # drawn all the same: the draws that follow depend on it
+                continue
             first = (number * self.num_replicas + self.rank) * self.batch_size
+            second: list[list[int] | None] = [None] * self.batch_size if mixed is None else mixed.tolist()
             yield [
-                MosaicRequest(tuple(four), (self.seed, self.epoch, first + i)) for i, four in enumerate(tiles.tolist())
+                MosaicRequest(tuple(four), (self.seed, epoch, first + i), None if other is None else tuple(other))
+                for i, (four, other) in enumerate(zip(tiles.tolist(), second, strict=True))
             ]
 
     def _order(self, epoch: int) -> IntArray:
         """This process's first tiles of an epoch, ``(num_batches, batch_size)``; epochs count from -1."""
         rng = np.random.default_rng((self.seed, epoch + 1, 0, _ORDER))
         needed = self.num_batches * self.batch_size * self.num_replicas
-        order = np.concatenate([rng.permutation(self.num_frames) for _ in range(-(-needed // self.num_frames))])
+        passes = -(-needed // len(self.mix))
+        shown = [self.mix.images(epoch * passes + number) for number in range(passes)]
+        order = np.concatenate([images[rng.permutation(len(images))] for images in shown])
         return order[:needed][self.rank :: self.num_replicas].reshape(self.num_batches, self.batch_size)
 
-    def _buffer_batches(self) -> Iterator[IntArray]:
-        """``(batch_size, 4)`` tiles of each batch, three of them from the queue."""
-        previous, current = self._order(self.epoch - 1), self._order(self.epoch)
-        rng = np.random.default_rng((self.seed, self.epoch, self.rank, _TILES))
+    def _buffer_batches(self, epoch: int) -> Iterator[tuple[IntArray, IntArray | None]]:
+        """``(batch_size, 4)`` tiles of each batch, three of them from the queue, and those for MixUp."""
+        previous, current = self._order(epoch - 1), self._order(epoch)
+        rng = np.random.default_rng((self.seed, epoch, self.rank, _TILES))
+        mixup_rng = np.random.default_rng((self.seed, epoch, self.rank, _MIXUP))
         lanes = min(self.buffer_lanes, self.num_batches)
         queues = [np.concatenate([previous[lane::lanes], current[lane::lanes]]).reshape(-1) for lane in range(lanes)]
         for number, first in enumerate(current):
             queue, batch_of_lane = queues[number % lanes], number // lanes
             ends = len(queue) // 2 + batch_of_lane * self.batch_size + np.arange(self.batch_size)
-            age = rng.integers(0, min(self.buffer_size, len(queue) // 2 + 1), (self.batch_size, 3))
-            yield np.concatenate([first[:, None], queue[ends[:, None] - age]], axis=1)
+            oldest = min(self.buffer_size, len(queue) // 2 + 1)
+            age = rng.integers(0, oldest, (self.batch_size, 3))
+            mixed = queue[ends[:, None] - mixup_rng.integers(0, oldest, (self.batch_size, 4))] if self.mixup else None
+            yield np.concatenate([first[:, None], queue[ends[:, None] - age]], axis=1), mixed
 
-    def _paired_batches(self) -> Iterator[IntArray]:
-        """``(batch_size, 4)`` tiles of each batch, ``views`` appearances of each image, all in different mosaics."""
-        rng = np.random.default_rng((self.seed, self.epoch, 0, _TILES))
+    def _paired_batches(self, epoch: int) -> Iterator[tuple[IntArray, IntArray | None]]:
+        """``(batch_size, 4)`` tiles of each batch, each image ``views`` times in different mosaics, and for MixUp."""
         images_per_batch = 4 * self.batch_size // self.views
-        own = np.random.default_rng((self.seed, self.epoch, self.rank, _TILES + 1))
-        stream = self._distinct(rng, images_per_batch * self.num_replicas)
+        own = np.random.default_rng((self.seed, epoch, self.rank, _OWN_TILES))
+        mixup_rng = np.random.default_rng((self.seed, epoch, self.rank, _MIXUP))
+        stream = self._distinct(epoch, images_per_batch * self.num_replicas)
         for _ in range(self.num_batches):
             images = next(stream)[self.rank :: self.num_replicas]
             columns = images.reshape(4 // self.views, self.batch_size)
             # One appearance of a column is one tile for every mosaic; different shifts never meet in one mosaic.
-            tiles = [
-                np.roll(column, shift)
-                for column in columns
-                for shift in own.choice(self.batch_size, self.views, replace=False).tolist()
-            ]
-            yield own.permuted(np.stack(tiles, axis=1), axis=1)
+            tiles = np.stack(
+                [
+                    np.roll(column, shift)
+                    for column in columns
+                    for shift in own.choice(self.batch_size, self.views, replace=False).tolist()
+                ],
+                axis=1,
+            )
+            mixed = None
+            if self.mixup:
+                shift = mixup_rng.integers(1, max(self.batch_size, 2))
+                mixed = mixup_rng.permuted(np.roll(tiles, shift, axis=0), axis=1)
+            yield own.permuted(tiles, axis=1), mixed
 
-    def _distinct(self, rng: np.random.Generator, count: int) -> Iterator[IntArray]:
-        """Yield ``count`` images again and again, no image twice in one yield unless there are fewer than ``count``."""
-        while True:
-            order = rng.permutation(self.num_frames)
-            if count > self.num_frames:
-                repeats = [rng.permutation(self.num_frames) for _ in range(count // self.num_frames)]
-                yield np.concatenate([order, *repeats])[:count]
-                continue
-            for start in range(0, self.num_frames - count + 1, count):
-                yield order[start : start + count]
+    def _distinct(self, epoch: int, count: int) -> Iterator[IntArray]:
+        """Yield ``count`` images again and again, no image twice in one yield if that is possible."""
+        rng = np.random.default_rng((self.seed, epoch, 0, _TILES))
+        passes = -(-self.num_batches * count // len(self.mix))
+        pool = np.zeros(0, np.int64)
+        for number in range(epoch * passes, epoch * passes + passes):
+            images = self.mix.images(number)
+            images = images[rng.permutation(len(images))]
+            pool = np.concatenate([pool, images])
+            few = len(np.unique(images)) < count
+            if not few:
+                # Equal images side by side, dealt out like cards: they land in different hands.
+                place = np.empty(pool.max() + 1, np.int64)
+                place[pool] = np.arange(len(pool))
+                pool = pool[np.argsort(place[pool], kind="stable")]
+            hands = len(pool) // count
+            dealt, pool = pool[: hands * count], pool[hands * count :]
+            yield from dealt.reshape(hands, count) if few else dealt.reshape(count, hands).T[rng.permutation(hands)]
 
 
 class SequenceBatchSampler(DistributedSampler[Any]):

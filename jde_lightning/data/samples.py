@@ -15,10 +15,12 @@ class MosaicRequest(NamedTuple):
         frames: positions of the four tiles in the index: top left, top right, bottom left, bottom right. A sample
             without mosaic shows the first.
         seed: entropy of the generator of all draws of the sample.
+        mixup: the four tiles of a second mosaic to blend in, where MixUp is drawn; ``None``: never.
     """
 
     frames: tuple[int, int, int, int]
     seed: tuple[int, ...]
+    mixup: tuple[int, int, int, int] | None = None
 
 
 class TrainingSample(NamedTuple):

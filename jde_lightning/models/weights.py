@@ -32,6 +32,8 @@ class WeightsReport:
         sliced: taken in part: the rows of the wanted classes, or a selection of channels.
         missing: of this network, not in the checkpoint or of another shape; they stay as they were.
         unused: of the checkpoint, without a place in this network.
+        folded: batch norms whose statistics were folded into the convolution before them, as exporters do. Such a norm
+            passes its input on as it is; with the statistics of a batch it would change the network completely.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class WeightsReport:
     sliced: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    folded: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """One line of counts, and a line each for what is missing and unused, by branch."""
@@ -50,6 +53,8 @@ class WeightsReport:
         for title, names in (("missing (not changed)", self.missing), ("unused", self.unused)):
             if names:
                 lines.append(f"  {title}: {_by_branch(names)}")
+        if self.folded:
+            lines.append(f"  {len(self.folded)} batch norms are folded into their convolutions: train with norm_eval")
         return "\n".join(lines)
 
 
@@ -82,6 +87,7 @@ def load_weights(network: nn.Module, path: str | Path, class_names: Sequence[str
         report.sliced += narrowed
     taken = {*report.copied, *report.sliced}
     report.unused = [name for name in source if name not in taken]
+    report.folded = [name for name, norm in network.named_modules() if _is_folded(name, norm, taken)]
     log.info("%s", report)
     return report
 
@@ -107,6 +113,18 @@ def _transfer(
             update[name] = new.to(old.dtype)
             listed.append(name)
     return update
+
+
+def _is_folded(name: str, norm: nn.Module, taken: set[str]) -> bool:
+    """Whether a loaded batch norm does nothing but add: mean 0 and gain 1 in every channel.
+
+    No training leaves statistics like that. A batch norm that was never trained has a gain just below 1: its variance
+    is 1 and its epsilon comes on top.
+    """
+    if not isinstance(norm, nn.BatchNorm2d) or f"{name}.running_var" not in taken:
+        return False
+    gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return bool((norm.running_mean == 0).all() and torch.allclose(gain, torch.ones_like(gain), atol=1e-5))
 
 
 def _is_class_output(name: str) -> bool:

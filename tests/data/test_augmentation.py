@@ -4,7 +4,6 @@ import pytest
 from jde_lightning.data.augment import (
     AugmentationConfig,
     PerspectiveDraw,
-    change_hsv,
     draw_hsv,
     draw_perspective,
     flip_boxes,
@@ -13,7 +12,8 @@ from jde_lightning.data.augment import (
     warp_boxes,
     warp_image,
 )
-from jde_lightning.data.mosaic import Placement, Region, draw_center, paint, place_tiles, visible_region
+from jde_lightning.data.mosaic import Placement, Region, draw_center, place_tiles, visible_region
+from jde_lightning.data.painting import paste
 from jde_lightning.errors import InputError
 
 IDENTITY = PerspectiveDraw(0, 0, 0, 1, 0, 0, 0.5, 0.5)
@@ -45,7 +45,6 @@ def test_the_default_draw_without_strength_changes_nothing():
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     matrix = perspective_matrix(IDENTITY, (64, 64), 64)
     np.testing.assert_array_equal(warp_image(image, matrix, 64), image)
-    np.testing.assert_array_equal(change_hsv(image, np.zeros(3)), image)
 
 
 def test_a_warped_box_surrounds_the_warped_object():
@@ -103,9 +102,9 @@ def test_painting_only_the_visible_part_changes_no_pixel():
             placements = place_tiles(draw_center(size, rng), [tile.shape[1::-1] for tile in tiles], size)
             matrix = perspective_matrix(draw_perspective(config, rng), (128, 128), size)
             whole, part = np.zeros((128, 128, 4), np.uint8), rng.integers(0, 256, (128, 128, 4), dtype=np.uint8)
-            paint(whole, tiles, placements, canvas)
+            paste(whole, tiles, placements, canvas)
             visible = visible_region(matrix, size, canvas)
-            paint(part, tiles, placements, visible)
+            paste(part, tiles, placements, visible)
             np.testing.assert_array_equal(
                 warp_image(whole, matrix, size)[..., :3], warp_image(part, matrix, size)[..., :3]
             )

@@ -107,7 +107,7 @@ def test_the_cache_forgets_the_oldest_and_travels_empty():
     assert loaded == [1, 2, 3, 1]
     assert len(cache) == 2
     copy = pickle.loads(pickle.dumps(cache))
-    assert (copy.capacity, len(copy)) == (2, 0)
+    assert (copy.capacity, copy.max_bytes, len(copy)) == (2, float("inf"), 0)
 
 
 def test_a_cache_of_nothing_keeps_nothing():

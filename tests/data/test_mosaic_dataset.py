@@ -19,6 +19,7 @@ from jde_lightning.data import (
     collate_validation,
 )
 from jde_lightning.data.datasets import one_thread_per_worker
+from jde_lightning.data.images import TileCache
 from jde_lightning.data.samples import MosaicRequest
 from jde_lightning.errors import InputError
 from jde_lightning.structures import FrameAnnotations
@@ -155,7 +156,7 @@ def test_batches_do_not_depend_on_workers_caches_or_order(colored, mode):
     identities, _ = assign_training_identities(colored)
 
     def batches(workers, cache, by="sampler"):
-        dataset = MosaicDataset(colored, identities, 96, cache_images=cache)
+        dataset = MosaicDataset(colored, identities, 96, cache=TileCache(cache))
         sampler = MosaicBatchSampler(16, 4, mode, seed=5)
         sampler.set_epoch(3)
         how = {"sampler": sampler, "batch_size": None} if by == "sampler" else {"batch_sampler": sampler}
@@ -186,7 +187,7 @@ def test_invisible_tiles_are_not_decoded(colored, monkeypatch):
     loads = []
     original = MosaicDataset._load
     monkeypatch.setattr(MosaicDataset, "_load", lambda self, frame: loads.append(frame) or original(self, frame))
-    dataset = MosaicDataset(colored, colored.identities, 96, cache_images=0)
+    dataset = MosaicDataset(colored, colored.identities, 96, cache=TileCache(0))
     for seed in range(100):
         dataset[MosaicRequest((0, 1, 2, 3), (seed,))]
     assert 300 < len(loads) < 390

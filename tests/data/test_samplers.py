@@ -135,8 +135,8 @@ def test_repeats_and_drop_last():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_frames": 3}, "3 training images do not fill one batch of 4 on 1 processes"),
-        ({"num_frames": 0}, "0 training images"),
+        ({"frames": 3}, "3 training images do not fill one batch of 4 on 1 processes"),
+        ({"frames": 0}, "0 training images"),
         ({"mode": "paired", "views": 3}, "data.views is 3, expected 1, 2 or 4"),
         ({"mode": "paired", "views": 4, "batch_size": 3}, "data.batch_size 3 must be at least data.views 4"),
         ({"seed": -1}, "data.seed is -1"),
@@ -144,7 +144,7 @@ def test_repeats_and_drop_last():
 )
 def test_impossible_settings_are_named(options, message):
     with pytest.raises(InputError, match=message):
-        MosaicBatchSampler(**{"num_frames": 50, "batch_size": 4, **options})
+        MosaicBatchSampler(**{"frames": 50, "batch_size": 4, **options})
 
 
 def sequence_index(**lengths):

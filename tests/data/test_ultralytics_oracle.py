@@ -108,7 +108,7 @@ def run_theirs(frames, request, config, monkeypatch):
 )
 def test_equal_to_ultralytics(frames, config, monkeypatch):
     index = FrameIndex.from_frames(frames)
-    dataset = MosaicDataset(index, index.identities, SIZE, config, reduced_decode=False)
+    dataset = MosaicDataset(index, index.identities, SIZE, config, reduced_decode=False, fused=False)
     rng = np.random.default_rng(1)
     boxes = 0
     for number in range(40):

@@ -56,6 +56,21 @@ def test_plain_state_dict_takes_row_0_as_the_person(tmp_path, detector, caplog):
     assert str(report) in caplog.text
 
 
+def test_folded_batch_norms_are_named_because_training_would_change_them(tmp_path, detector, fresh, caplog):
+    path, names = tmp_path / "exported.pt", ("model.0.bn", "model.5.bn")
+    state = {name: tensor.clone() for name, tensor in YOLO11JDE("n", embed_dim=16).state_dict().items()}
+    for name in names:
+        state[f"{name}.running_var"][:] = 1 - 1e-3
+        state[f"{name}.bias"][:] = 0.3
+    torch.save(state, path)
+    with caplog.at_level(logging.INFO):
+        report = fresh.load_weights(path)
+    assert report.folded == list(names)
+    assert "2 batch norms are folded into their convolutions: train with norm_eval" in caplog.text
+    torch.save(detector.state_dict(), path)
+    assert YOLO11JDE("s", embed_dim=16).load_weights(path).folded == []
+
+
 def test_official_pickle_takes_rows_by_class_name(tmp_path, detector):
     path = tmp_path / "official.pt"
     detector.names = COCO_LIKE

@@ -57,6 +57,16 @@ class Findings:
         parts += [f"{count} {what}" for what, count in sorted(self.notes.items())]
         return "; ".join(parts)
 
+    def merged(self, other: Findings) -> Findings:
+        """Return the notes of both."""
+        return Findings(
+            sources=self.sources | other.sources,
+            missing=self.missing + other.missing,
+            corrupt=self.corrupt + other.corrupt,
+            dropped=self.dropped + other.dropped,
+            notes=self.notes + other.notes,
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain lists, strings and numbers, for JSON."""
         return {

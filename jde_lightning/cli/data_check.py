@@ -1,0 +1,236 @@
+"""``jde-lightning data check``: what the data module would read, before a night of training shows it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jde_lightning.data.index import FrameIndex
+    from jde_lightning.data.summary import DatasetSummary
+    from jde_lightning.datamodule import JDEDataModule
+    from jde_lightning.plots.canvas import Picture
+    from jde_lightning.structures import FrameAnnotations
+
+HELP = "say what the data of a configuration holds, what is missing, and draw samples"
+
+PASSES_UNKNOWN_ARGUMENTS = True
+"""``--data...`` flags go to the configuration, as in ``fit``."""
+
+_EPILOG = """\
+examples:
+  jde-lightning data check --config configs/quickstart.yaml
+  jde-lightning data check --config configs/experiments/mot17_half.yaml --data.root MOT17/train --output check
+Every --data... flag of `fit` works here too. Exit code 1 where a split is empty or cannot be read.
+"""
+
+_SPLITS = ("train", "val", "test")
+_TILE = 640  # pixels of the longest side of a frame on the contact sheet
+_NAMED = 5  # missing and damaged files that are named; the JSON has them all
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb to its parser."""
+    parser.epilog = _EPILOG
+    add = parser.add_argument
+    add("--config", required=True, action="append", type=Path, metavar="FILE", help="as for fit; may repeat")
+    add("--output", type=Path, metavar="DIR", help="folder for pictures of sampled frames and mosaics")
+    add("--json", type=Path, metavar="FILE", help="write all numbers and all file names")
+    add("--decode", action="store_true", help="decode every image to find the damaged ones (slow)")
+    add("--samples", type=int, default=12, metavar="N", help="frames in a picture (default: 12)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read all splits, print what they hold, and draw samples.
+
+    Args:
+        args: the parsed arguments of :func:`add_arguments`, and ``unknown``: the flags for the configuration.
+
+    Returns:
+        0; 1 if a split is empty or cannot be read.
+
+    Raises:
+        InputError: if the configuration cannot be used.
+    """
+    from jde_lightning.cli.data_config import data_module_from_configs
+    from jde_lightning.errors import InputError
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    for name in ("jde_lightning.data.readers", "jde_lightning.datamodule"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # what they would warn of is printed below
+    data = data_module_from_configs(args.config, args.unknown)
+    # What cannot be read is told split by split below; the others are to be reported all the same.
+    with suppress(InputError):
+        data.prepare_data()
+    indices: dict[str, FrameIndex] = {}
+    failed = False
+    report: dict[str, Any] = {}
+    for split in _SPLITS:
+        if split == "test" and data.readers["test"] is data.readers["val"]:
+            continue
+        if not data.readers[split]:
+            continue
+        try:
+            indices[split] = data.frame_index(split)
+        except InputError as error:
+            print(f"\n{split}: {error}")
+            report[split] = {"error": str(error)}
+            failed = True
+            continue
+        report[split], empty = _report_split(split, indices[split], args.decode)
+        failed = failed or empty
+    if not report:
+        msg = f"{args.config[-1]}: data.train and data.val name no readers"
+        raise InputError(msg)
+    report["overlaps"] = _report_overlaps(indices)
+    if args.output is not None:
+        for path in _draw(data, indices, args.output, args.samples):
+            print(path)
+    if args.json is not None:
+        import json
+
+        from jde_lightning.files import written_whole
+
+        with written_whole(args.json) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n")
+        print(args.json)
+    return int(failed)
+
+
+def _report_split(split: str, index: FrameIndex, decode: bool) -> tuple[dict[str, Any], bool]:
+    """Print a split; return it for JSON, and whether it is empty."""
+    from jde_lightning.data.summary import summarize
+
+    summaries = summarize(index)
+    boxes = sum(summary.boxes for summary in summaries)
+    print(f"\n{split}: {len(index):,} images, {boxes:,} boxes, classes {', '.join(index.class_names)}")
+    for summary in summaries:
+        print("\n".join(_lines(summary, training=split == "train")))
+    damaged = _undecodable(index) if decode else []
+    for path in damaged[:_NAMED]:
+        print(f"  damaged: {path}")
+    if decode:
+        print(f"  {len(damaged)} of {len(index)} images cannot be decoded")
+    if not boxes:
+        print(f"  {split} is empty: no image with a box")
+    report = {"datasets": [summary.as_dict() for summary in summaries], "undecodable": damaged}
+    return report, boxes == 0
+
+
+def _lines(summary: DatasetSummary, training: bool) -> list[str]:
+    """The text about one dataset."""
+    from jde_lightning.data.summary import histogram
+
+    per_image = summary.boxes_per_image
+    without = int((per_image == 0).sum())
+    found = summary.findings
+    lines = [
+        f"  {summary.name}",
+        f"    images       {summary.images:,} ({without:,} without boxes), {summary.sequences} sequences",
+        f"    boxes        {summary.boxes:,} objects, {summary.ignored:,} ignored, {summary.other:,} of other classes",
+        f"    identities   {summary.identities:,} annotated, on {summary.labelled_boxes:,} boxes",
+    ]
+    if summary.too_hidden:
+        lines.append(f"    visibility   {summary.too_hidden:,} objects are too hidden to be learned: ignored")
+    if training:
+        lines.append(f"    training     {summary.training_mode}")
+    for title, files in (("missing", found.missing), ("damaged", found.corrupt)):
+        if files:
+            rest = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+            lines.append(f"    {title:<12} {len(files)} images: {', '.join(files[:_NAMED])}{rest}")
+    lines += [f"    dropped      {count:,} boxes: {reason}" for reason, count in sorted(found.dropped.items())]
+    lines += [f"    note         {count:,} {what}" for what, count in sorted(found.notes.items())]
+    return [*lines, "    boxes per image:", *("    " + line for line in histogram(per_image))]
+
+
+def _undecodable(index: FrameIndex) -> list[str]:
+    """Decode every image and return the paths of those that cannot be."""
+    from tqdm import tqdm
+
+    from jde_lightning.data.images import decode
+    from jde_lightning.errors import InputError
+
+    damaged = []
+    for i in tqdm(range(len(index)), desc="decoding", unit="image", delay=2):
+        try:
+            decode(index.path(i))
+        except InputError:
+            damaged.append(str(index.path(i)))
+    return damaged
+
+
+def _report_overlaps(indices: dict[str, FrameIndex]) -> list[str]:
+    """Print what training and validation have in common."""
+    from jde_lightning.data.overlaps import find_duplicates, find_overlaps
+
+    if not {"train", "val"} <= indices.keys():
+        return []
+    overlaps = find_overlaps(indices["train"], indices["val"]) + find_duplicates(indices["train"])
+    lines = [f"{overlap.severity}: {overlap.text}" for overlap in overlaps]
+    print("\ntraining and validation" + (":" if lines else ": no overlap found"))
+    for line in lines:
+        print(f"  {line}")
+    return lines
+
+
+def _draw(data: JDEDataModule, indices: dict[str, FrameIndex], output: Path, samples: int) -> list[Path]:
+    """Draw sampled frames of each split, and mosaics of the training split."""
+    import cv2
+
+    from jde_lightning.files import written_whole
+    from jde_lightning.plots.canvas import grid
+    from jde_lightning.plots.frames import draw_training_batch
+
+    written = []
+    pictures = {}
+    for split, index in indices.items():
+        drawn = [_picture_of(index.frame(i)) for i in _spread(index, samples)]
+        pictures[f"{split}_frames.jpg"] = grid(drawn, _TILE)
+    if "train" in indices and len(indices["train"]):
+        data.setup("fit")
+        batch = next(iter(data.train_dataloader()))
+        arrays = [batch[key].numpy() for key in ("images", "boxes", "identities", "batch_idx")]
+        pictures["train_mosaics.jpg"] = draw_training_batch(*arrays, max_images=samples)
+    for name, picture in pictures.items():
+        with written_whole(output / name) as temporary:
+            cv2.imwrite(str(temporary), picture)
+        written.append(output / name)
+    return written
+
+
+def _picture_of(frame: FrameAnnotations) -> Picture:
+    """A frame at the size of the contact sheet, with its boxes: a colour for each identity, or box without one."""
+    from dataclasses import replace
+
+    import cv2
+    import numpy as np
+
+    from jde_lightning.data.images import PADDING, decode
+    from jde_lightning.errors import InputError
+    from jde_lightning.plots.canvas import draw_annotations
+
+    gain = _TILE / max(frame.width, frame.height)
+    size = max(round(frame.width * gain), 1), max(round(frame.height * gain), 1)
+    try:
+        picture = cv2.resize(decode(frame.image_path), size, interpolation=cv2.INTER_AREA)
+    except InputError:
+        picture = np.full((size[1], size[0], 3), PADDING, np.uint8)
+    known = (frame.identities >= 0).any()
+    identities = frame.identities if known else np.arange(len(frame))
+    return draw_annotations(picture, replace(frame, boxes=frame.boxes * np.float32(gain), identities=identities))
+
+
+def _spread(index: FrameIndex, count: int) -> list[int]:
+    """Positions of frames that are spread evenly over every dataset of a split."""
+    import numpy as np
+
+    each = max(count // max(len(index.datasets), 1), 1)
+    chosen: list[int] = []
+    for code in range(len(index.datasets)):
+        positions = np.flatnonzero(index.dataset_codes == code)
+        chosen += positions[np.linspace(0, len(positions) - 1, min(each, len(positions))).astype(int)].tolist()
+    return chosen

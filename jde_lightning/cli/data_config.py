@@ -1,0 +1,62 @@
+"""The data module of a configuration, without its network and trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+# Readers are imported so that a bare class name works as class_path.
+import jde_lightning.data.readers
+import jde_lightning.data.synthetic  # noqa: F401
+from jde_lightning.datamodule import JDEDataModule
+from jde_lightning.errors import InputError
+
+
+def data_module_from_configs(configs: Sequence[Path], flags: Sequence[str] = ()) -> JDEDataModule:
+    """Build the data module that ``fit`` would build from the same files and flags.
+
+    Args:
+        configs: configurations as for ``fit``; later ones win. Only their ``data`` is looked at.
+        flags: ``--data...`` words of a command line.
+
+    Returns:
+        The data module; nothing is read yet.
+
+    Raises:
+        InputError: if a file is missing or broken, or has a key or value that the data module does not know.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(JDEDataModule, "data")
+    # The section goes in as text: a parser that knows nothing of trainer and model would refuse the whole file.
+    sections = [word for path in configs for word in ("--config", yaml.safe_dump({"data": _data_of(path)}))]
+    try:
+        values = parser.parse_args([*sections, *flags])
+    except ArgumentError as error:
+        text = " ".join(str(error).split())
+        msg = f"{', '.join(map(str, configs))}: {text}"
+        raise InputError(msg) from error
+    # deprecated in favour of a method that the oldest supported version does not have
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
+    return instantiate(values).data
+
+
+def _data_of(path: Path) -> dict[str, Any]:
+    """The ``data`` section of a configuration; empty if it has none."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        msg = f"{path}: no such file; expected a configuration such as configs/quickstart.yaml"
+        raise InputError(msg) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        msg = f"{path}: no YAML ({reason})"
+        raise InputError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"{path}: expected a mapping with the key data, found {type(content).__name__}"
+        raise InputError(msg)
+    return content.get("data") or {}

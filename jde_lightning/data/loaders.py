@@ -1,0 +1,41 @@
+"""A data loader for training that goes on in the middle of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from jde_lightning.data.samplers import MosaicBatchSampler
+from jde_lightning.structures import Batch
+
+
+class TrainingLoader(DataLoader[Batch]):
+    """Starts each epoch at the batch that is due, without building the ones before.
+
+    Lightning restores how many batches of an epoch were trained, but not the loader: a resumed epoch would begin again
+    with its first batch. It may even have started the loader before it restored anything (as soon as a module's
+    ``configure_optimizers`` asks for the number of steps), and workers would then fetch batches of epoch 0. So nothing
+    is fetched before the first batch is wanted, and only then is ``due`` asked. The sampler must be a
+    :class:`~jde_lightning.data.samplers.MosaicBatchSampler`.
+
+    Attributes:
+        due: returns the number of the next batch in the epoch that is trained; ``None``: always the first. Set it after
+            construction.
+    """
+
+    due: Callable[[], int] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Yield the batches of the sampler's epoch from the one that is due."""
+        if self.due is not None and isinstance(self.sampler, MosaicBatchSampler):
+            self.sampler.start_at(self.due() % max(len(self), 1))
+        yield from super().__iter__()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the trainer knows where it is. Lightning takes this method to mean that the loader can resume."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to load, see :meth:`state_dict`."""

@@ -1,0 +1,105 @@
+"""`data check` says what the data module would read, and fails where there is nothing."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from jde_lightning.cli import main
+
+
+def write_yolo(folder, split, counts, names=("person",)):
+    """Images of ``folder/images/split`` with so many boxes each, side by side."""
+    for number, count in enumerate(counts):
+        image = folder / "images" / split / f"{number:03d}.jpg"
+        label = folder / "labels" / split / f"{number:03d}.txt"
+        for path in (image, label):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(image), np.full((48, 64, 3), 90, np.uint8))
+        label.write_text("".join(f"0 {0.05 + 0.1 * i} 0.5 0.08 0.5\n" for i in range(count)))
+    content = {"path": ".", "train": "images/train", "val": "images/val", "names": list(names)}
+    (folder / "data.yaml").write_text(yaml.safe_dump(content))
+
+
+@pytest.fixture
+def config(tmp_path):
+    write_yolo(tmp_path / "street", "train", [0, 1, 3, 3, 9])
+    write_yolo(tmp_path / "street", "val", [2, 2])
+    readers = {
+        split: [{"class_path": "YOLOText", "init_args": {"path": "street/data.yaml", "split": split}}]
+        for split in ("train", "val")
+    }
+    data = {"root": str(tmp_path), "image_size": 64, "batch_size": 2, "num_workers": 0, **readers}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"trainer": {"max_epochs": 1}, "data": data}))
+    return path
+
+
+def test_counts_histogram_mode_and_pictures(config, tmp_path, capsys):
+    assert main(["data", "check", "--config", str(config), "--output", str(tmp_path / "out"), "--decode"]) == 0
+    out = capsys.readouterr().out
+    assert "train: 5 images, 16 boxes, classes person" in out
+    assert "images       5 (1 without boxes), 0 sequences" in out
+    assert "self-supervised: each of the 16 boxes is an identity of its own" in out
+    histogram = [line.split()[:2] for line in out.split("boxes per image:")[1].splitlines()[1:7]]
+    assert histogram == [["0", "1"], ["1", "1"], ["2", "0"], ["3-4", "2"], ["5-8", "0"], ["9-16", "1"]]
+    assert "0 of 5 images cannot be decoded" in out
+    assert "training and validation: no overlap found" in out
+    for name in ("train_frames.jpg", "train_mosaics.jpg", "val_frames.jpg"):
+        assert cv2.imread(str(tmp_path / "out" / name)) is not None
+
+
+def test_flags_reach_the_data_module(config, capsys):
+    readers = '[{"class_path": "YOLOText", "init_args": {"path": "street/data.yaml", "split": "val"}}]'
+    assert main(["data", "check", "--config", str(config), "--data.train", readers]) == 0
+    out = capsys.readouterr().out
+    assert "train: 2 images, 4 boxes" in out
+    assert "leak: " in out
+
+
+def test_damaged_and_missing_files_are_named(config, tmp_path, capsys):
+    images = tmp_path / "street" / "images" / "train"
+    (images / "000.jpg").write_bytes(b"no image")
+    report = tmp_path / "report.json"
+    assert main(["data", "check", "--config", str(config), "--json", str(report)]) == 0
+    assert "damaged      1 images:" in capsys.readouterr().out
+    (dataset,) = json.loads(report.read_text())["train"]["datasets"]
+    assert [path.rsplit("/", 1)[1] for path in dataset["corrupt"]] == ["000.jpg"]
+    assert dataset["images"] == 4
+
+
+@pytest.mark.parametrize("what", ["no boxes", "no folder"])
+def test_an_empty_split_fails(config, tmp_path, capsys, what):
+    folder = tmp_path / "street"
+    if what == "no boxes":
+        for label in (folder / "labels" / "val").iterdir():
+            label.write_text("")
+    else:
+        (folder / "images" / "val").rename(folder / "elsewhere")
+    assert main(["data", "check", "--config", str(config)]) == 1
+    out = capsys.readouterr().out
+    assert "train: 5 images" in out  # the other split is reported all the same
+    assert "val is empty" in out if what == "no boxes" else "\nval: " in out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        ("data: [", "no YAML"),
+        ("- 1", "expected a mapping"),
+        ("data: {rooot: x}", "rooot"),
+        ("trainer: {}", "name no readers"),
+    ],
+)
+def test_wrong_configurations_are_refused_in_one_line(tmp_path, capsys, content, message):
+    path = tmp_path / "config.yaml"
+    if content is not None:
+        path.write_text(content)
+    assert main(["data", "check", "--config", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert str(path) in error
+    assert len(error.strip().splitlines()) == 1
