@@ -181,6 +181,7 @@ class JDEDataModule(pl.LightningDataModule):
                 scopes=ambiguity_scopes(index, identities, self.identity_table),
                 amodal_boxes=self.amodal_boxes,
             )
+        if stage == "fit":
             self._write_identities()
 
     def train_dataloader(self) -> DataLoader[Batch]:
