@@ -206,6 +206,7 @@ class JDEDataModule(pl.LightningDataModule):
                 amodal_boxes=self.amodal_boxes,
                 fused=self.fused,
             )
+        if stage == "fit":
             self._write_identities()
 
     def frame_index(self, split: str) -> FrameIndex:

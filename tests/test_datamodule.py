@@ -1,10 +1,20 @@
+import json
+import pickle
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
+from jsonargparse import ArgumentParser
+from lightning.pytorch.loggers import CSVLogger
 
 from jde_lightning import JDEDataModule
-from jde_lightning.data import AugmentationConfig, CrowdHuman, IdentityTable, MOTChallenge
+from jde_lightning.data import AugmentationConfig, CrowdHuman, FrameIndex, IdentityTable, MOTChallenge, Reader
 from jde_lightning.data.synthetic import SyntheticCrowd
 from jde_lightning.errors import InputError
+from jde_lightning.metrics.detection import DetectionAP
+from jde_lightning.structures import Detections, FrameAnnotations
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +132,189 @@ def test_weak_boxes_are_ignored_in_training_only(root):
     assert len(batch["ignore_boxes"]) > 0
     frame = strict.indices["train"].frame(0)
     assert frame.positive.sum() > 0
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Names of the datasets that are read, in order."""
+    names = []
+    original = FrameIndex.from_reader.__func__
+
+    def counted(cls, reader, *args, **kwargs):
+        names.append(reader.name)
+        return original(cls, reader, *args, **kwargs)
+
+    monkeypatch.setattr(FrameIndex, "from_reader", classmethod(counted))
+    return names
+
+
+def test_what_is_prepared_is_not_read_again(root, tmp_path, read):
+    data(root, index_cache=str(tmp_path)).prepare_data()
+    assert read == ["MOT17", "CrowdHuman", "MOT17"]
+    other = data(root, index_cache=str(tmp_path))  # as on another rank
+    other.setup("fit")
+    other.prepare_data()
+    assert len(read) == 3
+    fresh = data(root, index_cache=False)
+    fresh.setup("fit")
+    assert len(read) == 6
+    for split in ("train", "val"):
+        a, b = other.indices[split], fresh.indices[split]
+        assert a.folder.parent == tmp_path
+        assert b.folder is None
+        np.testing.assert_array_equal(a.boxes, b.boxes)
+        np.testing.assert_array_equal(a.paths, b.paths)
+    batches = [next(iter(module.train_dataloader())) for module in (other, fresh)]
+    assert torch.equal(batches[0]["images"], batches[1]["images"])
+
+
+def test_only_the_stage_is_prepared(root, tmp_path, read):
+    module = data(root, index_cache=str(tmp_path))
+    module.trainer = pl.Trainer(accelerator="cpu", logger=False)
+    module.trainer.state.fn = pl.trainer.states.TrainerFn.VALIDATING
+    module.prepare_data()
+    assert read == ["MOT17"]
+
+
+def test_without_a_cache_nothing_is_read_in_vain(root, read, cache_home):
+    before = sorted(cache_home.rglob("*"))
+    module = data(root, index_cache=False)
+    module.prepare_data()
+    assert read == []
+    module.setup("fit")
+    assert len(read) == 3
+    assert sorted(cache_home.rglob("*")) == before
+
+
+def test_the_usual_cache_is_the_default(root, cache_home):
+    module = data(root)
+    module.setup("validate")
+    assert module.indices["val"].folder.parent == cache_home / "jde_lightning" / "index"
+
+
+@pytest.mark.parametrize(("words", "expected"), [("true", True), ("false", False), ("some/folder", "some/folder")])
+def test_the_cache_on_the_command_line(words, expected):
+    parser = ArgumentParser()
+    parser.add_class_arguments(JDEDataModule, "data")
+    assert parser.parse_args([f"--data.index_cache={words}"]).data.index_cache == expected
+
+
+def test_workers_get_a_small_dataset(root):
+    module = data(root)
+    module.setup("fit")
+    boxes = len(module.indices["train"].boxes)
+    assert len(pickle.dumps(module.train_dataloader().dataset)) < 4000 + 13 * boxes
+    assert len(pickle.dumps(module.val_dataloader().dataset)) < 2000
+
+
+def test_frames_in_training_and_validation_are_warned_of_once(root, caplog):
+    module = data(root, train=[MOTChallenge(path="MOT17/val"), MOTChallenge(path="MOT17/train")])
+    module.setup("fit")
+    module.setup("fit")
+    lines = [record.getMessage() for record in caplog.records if "the training holds" in record.getMessage()]
+    assert len(lines) == 1
+    assert lines[0].count("the training holds 7 frames of the validation's") == 2
+
+
+def test_halves_are_no_leak(root, caplog):
+    train, val = (MOTChallenge(path="MOT17/val", split=split) for split in ("train_half", "val_half"))
+    data(root, train=[train], val=[val]).setup("fit")
+    assert "the training holds" not in caplog.text
+
+
+def test_what_a_reader_missed_is_said_again_from_the_cache(tmp_path, caplog):
+    crowd = SyntheticCrowd(train_sequences=1, val_sequences=1, frames=2, stills=3, width=64, height=64, people=2)
+    crowd.write(tmp_path)
+    image = sorted(tmp_path.glob("CrowdHuman/**/*.jpg"))[0]
+    image.unlink()
+    for _ in range(2):
+        caplog.clear()
+        module = data(tmp_path, val=[CrowdHuman(path="CrowdHuman")])
+        module.setup("validate")
+        assert caplog.text.count(f"1 images not found, first {image.name}") == 1
+        assert module.indices["val"].findings["CrowdHuman"].missing == [image.name]
+
+
+class Zoo(Reader):
+    """Two animals in one picture; the classes are named in another order than the data module's."""
+
+    class_names = ("dog", "person", "tree")
+
+    def __init__(self, name="Zoo", path="zoo.jpg"):
+        super().__init__(name)
+        self.path = path
+
+    def frames(self, root):
+        boxes = [[10, 10, 40, 40], [50, 10, 80, 60], [5, 60, 30, 90]]
+        yield FrameAnnotations(
+            Path(root, self.path), 96, 96, boxes, [0, 1, 2], [-1] * 3, [0] * 3, [1] * 3, dataset=self.name
+        )
+
+
+def test_classes_go_through_to_average_precision(tmp_path):
+    module = JDEDataModule(root=str(tmp_path), val=[Zoo()], class_names=["person", "dog"], image_size=96, num_workers=0)
+    module.setup("validate")
+    batch = next(iter(module.val_dataloader()))  # the image does not exist: grey, with its annotations
+    assert batch["labels"].tolist() == [1, 0]
+    frame = batch["frames"][0]
+    values = {}
+    for name, labels in (("right", [1, 0]), ("wrong", [0, 1]), ("half", [1, 1])):
+        metric = DetectionAP()
+        metric.update([frame], [Detections(frame.boxes[:2].copy(), [0.9, 0.8], labels)])
+        values[name] = metric.compute()["map50_95"]
+    assert values == {"right": pytest.approx(1), "wrong": 0, "half": pytest.approx(0.5)}
+
+
+def test_classes_that_do_not_fit_are_explained(tmp_path, caplog):
+    def module(names):
+        return JDEDataModule(root=str(tmp_path), val=[Zoo()], class_names=names, image_size=96, num_workers=0)
+
+    with pytest.raises(InputError, match="dataset 'Zoo' has the classes dog, person, tree, data.class_names has car"):
+        module(["car"]).setup("validate")
+    module(["person", "persn"]).setup("validate")
+    assert "val: there are no objects of class persn" in caplog.text
+    assert "2 boxes of classes not in data.class_names: dog, tree" in caplog.text
+
+
+class Mean(pl.LightningModule):
+    """The smallest module that trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def training_step(self, batch, batch_idx):
+        return self.weight * batch["images"].float().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def test_the_identity_table_stays_with_the_run(root, tmp_path):
+    module = data(root, train=[MOTChallenge(path="MOT17/train", supervision="full")])
+    module.setup("fit")  # by hand, before there is a run
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_steps=1,
+        limit_val_batches=0,
+        logger=CSVLogger(tmp_path),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Mean(), module)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    saved = torch.load(tmp_path / "a.ckpt", weights_only=True)["JDEDataModule"]["identities"]
+    written = json.loads((Path(trainer.log_dir) / "identities.json").read_text())
+    for state in (saved, written):
+        assert IdentityTable.from_dict(state) == module.identity_table
+    assert {key[0] for key in module.identity_table.keys} == {"MOT17"}
+
+
+def test_no_run_no_file(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = data(root)
+    module.setup("fit")
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, fast_dev_run=1)
+    trainer.fit(Mean(), data(root))
+    assert list(tmp_path.iterdir()) == []

@@ -81,8 +81,8 @@ def find_overlaps(train: FrameIndex, val: FrameIndex) -> list[Overlap]:
         first, second = ours.names[a], theirs.names[b]
         frames = max(same_files.get((a, b), 0), _common_frames(ours, a, theirs, b))
         if frames:
-            text = f"{_frames(frames)} of the validation's {second} are in the training"
-            text += "" if first == second else f" as {first}"
+            text = f"the training holds {_frames(frames)} of the validation's {second}"
+            text += "" if first == second else f", as {first}"
             text += "" if _comparable(ours, a, theirs, b) else " (one video, counted differently: all are suspected)"
             leaks.append(Overlap("leak", first, second, frames, f"{text}; leave them out of one of the two"))
         else:

@@ -1,13 +1,17 @@
 import pickle
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from dataset_files import make_frame
 
+from jde_lightning.data.frame_columns import COLUMNS
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.readers.base import Reader, find
+from jde_lightning.data.readers.findings import Findings
 from jde_lightning.errors import InputError
+from jde_lightning.structures import Role
 
 
 class Fixed(Reader):
@@ -107,3 +111,80 @@ def test_find_prefers_the_exact_name(tmp_path):
     assert find(tmp_path, "Train/Images") == tmp_path / "Train" / "Images"
     assert find(tmp_path, "val") is None
     assert find(tmp_path / "missing", "val") is None
+
+
+class Named(Fixed):
+    def __init__(self, frames, class_names, name="D", **options):
+        super().__init__(frames, name, **options)
+        self.class_names = class_names
+
+
+def test_joining_gives_what_reading_at_once_gives():
+    first = [make_frame("b", 2, sequence="B", frame=2), make_frame("s", 1), make_frame("a", 3, sequence="A", frame=1)]
+    second = [make_frame("e", 2, dataset="E", sequence="B", frame=1), make_frame("long/name.jpg", 0, dataset="E")]
+    third = [make_frame("b1", 1, sequence="B", frame=1), make_frame("c", 2, sequence="C", frame=1), make_frame("s2", 4)]
+    parts = [FrameIndex.from_frames(frames) for frames in (first, second, third)]
+    joined = FrameIndex.joined(parts)
+    expected = FrameIndex.from_frames(first + second + third)
+    for name in COLUMNS:
+        np.testing.assert_array_equal(getattr(joined, name), getattr(expected, name), name)
+        assert getattr(joined, name).dtype == getattr(expected, name).dtype
+    assert (joined.datasets, joined.sequence_names) == (expected.datasets, expected.sequence_names)
+    assert list(joined.sequences) == ["D/B", "A", "E/B", "C"]
+
+
+def test_joining_nothing_and_the_empty():
+    assert len(FrameIndex.joined([])) == 0
+    empty = FrameIndex.from_readers([Fixed([]), Fixed([], "E")], Path(), ["person"])
+    assert (len(empty), empty.datasets, empty.supervision) == (0, ("D", "E"), ("self", "self"))
+    assert empty.summary().startswith("D: 0 images, 0 sequences, 0 boxes")
+    index = FrameIndex.from_readers([Fixed([]), Fixed([make_frame("a", 2, dataset="E")], "E")], Path())
+    assert (len(index), len(index.boxes), index.frame(0).dataset) == (1, 2, "E")
+
+
+def test_a_frame_that_two_readers_deliver_is_refused():
+    readers = [Fixed([make_frame("a", sequence="S", frame=3)]), Fixed([make_frame("b", sequence="S", frame=3)])]
+    with pytest.raises(InputError, match="frame 3 of sequence 'S' of dataset 'D' is read twice"):
+        FrameIndex.from_readers(readers, Path())
+
+
+def test_classes_are_found_by_name():
+    readers = [
+        Named([make_frame("a", 4, labels=[0, 1, 2, 1], roles=[0, 0, 0, 1])], ("car", "person", "dog")),
+        Named([make_frame("b", 2, dataset="E", labels=[0, 1])], ("dog", "person"), "E"),
+    ]
+    index = FrameIndex.from_readers(readers, Path(), ["person", "dog"])
+    assert index.class_names == ("person", "dog")
+    assert index.roles.tolist() == [Role.OTHER, 0, 0, Role.IGNORE, 0, 0]
+    assert index.labels[index.roles == 0].tolist() == [0, 1, 1, 0]
+    assert index.findings["D"].notes == {"boxes of classes not in data.class_names: car": 1}
+    assert index.findings["E"].notes == {}
+    assert readers[0].findings.notes == {}  # what the reader met does not depend on the wish
+
+
+def test_without_a_wish_all_classes_are_kept():
+    readers = [
+        Named([make_frame("a", 2, labels=[0, 1])], ("car", "person")),
+        Named([make_frame("b", 2, dataset="E", labels=[0, 1])], ("person", "dog"), "E"),
+    ]
+    index = FrameIndex.from_readers(readers, Path())
+    assert index.class_names == ("car", "person", "dog")
+    assert index.labels.tolist() == [0, 1, 1, 2]
+    assert FrameIndex.from_readers([Named([make_frame("a", labels=[0, 7])], None)], Path()).class_names is None
+
+
+def test_findings_of_one_dataset_are_put_together():
+    readers = [Fixed([make_frame("a")]), Fixed([make_frame("b")]), Fixed([], "E")]
+    for number, reader in enumerate(readers):
+        reader.findings = Findings(missing=[f"{number}.jpg"], notes=Counter(swapped=number))
+    index = FrameIndex.from_readers(readers, Path())
+    assert index.findings["D"] == Findings(missing=["0.jpg", "1.jpg"], notes=Counter(swapped=1))
+    assert index.findings["E"].missing == ["2.jpg"]
+
+
+def test_frames_are_views_that_nobody_can_write_through():
+    index = FrameIndex.from_frames([make_frame("a", 2)])
+    with pytest.raises(ValueError, match="read-only"):
+        index.frame(0).boxes[0, 0] = 1
+    back = pickle.loads(pickle.dumps(index))
+    np.testing.assert_array_equal(back.boxes, index.boxes)
