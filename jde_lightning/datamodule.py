@@ -25,6 +25,7 @@ from jde_lightning.data.overlaps import Overlap, find_duplicates, find_overlaps
 from jde_lightning.data.readers.base import Reader
 from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
 from jde_lightning.data.shared_cache import SharedTileCache, memory_folder
+from jde_lightning.data.summary import describe
 from jde_lightning.data.synthetic import SyntheticCrowd
 from jde_lightning.errors import InputError
 from jde_lightning.files import written_whole
@@ -323,7 +324,7 @@ class JDEDataModule(pl.LightningDataModule):
             raise InputError(msg)
         index = self._cache.index(readers, self.root, self.class_names, progress=self._rank == 0)
         if self._rank == 0:
-            _LOG.info("%s: %s", split, index.summary())
+            _LOG.info("%s: %s", split, describe(index))
             for name, findings in index.findings.items():
                 met = findings.summary()
                 if met and (name, met) not in self._cache.told:

@@ -295,25 +295,6 @@ class FrameIndex:
         limit = limits[self.dataset_codes[self.box_frames]] if len(limits) else np.zeros(0, np.float32)
         return (self.roles == Role.POSITIVE) & (self.visibility >= limit)
 
-    def summary(self) -> str:
-        """Describe each dataset in one line: images, sequences, boxes, identities, ignored boxes."""
-        codes, learnable, box_frames = self.dataset_codes, self.learnable, self.box_frames
-        lines = []
-        for code, name in enumerate(self.datasets):
-            rows = codes[box_frames] == code
-            positive = rows & (self.roles == Role.POSITIVE)
-            known = positive & (self.identities >= 0)
-            keys = np.stack([self.sequence_codes[box_frames[known]], self.identities[known]], axis=1)
-            sequences = np.unique(self.sequence_codes[(codes == code) & (self.sequence_codes >= 0)])
-            lines.append(
-                f"{name}: {np.count_nonzero(codes == code)} images, {len(sequences)} sequences, "
-                f"{np.count_nonzero(positive)} boxes, {len(np.unique(keys, axis=0))} annotated identities, "
-                f"{np.count_nonzero(rows & (self.roles == Role.IGNORE))} ignored, "
-                f"{np.count_nonzero(positive & ~learnable)} not visible enough for training "
-                f"(supervision {self.supervision[code]})"
-            )
-        return "\n".join(lines) if lines else "no images"
-
 
 def refuse_disagreement(readers: Sequence[Reader]) -> None:
     """Insist that readers of one name, which become one dataset, use its identities in one way.

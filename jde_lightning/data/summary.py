@@ -48,6 +48,14 @@ class DatasetSummary:
     boxes_per_image: IntArray = field(repr=False)
     findings: Findings = field(default_factory=Findings, repr=False)
 
+    def __str__(self) -> str:
+        """All numbers in one line, for the log."""
+        return (
+            f"{self.name}: {self.images} images, {self.sequences} sequences, {self.boxes} boxes, "
+            f"{self.identities} annotated identities, {self.ignored} ignored, "
+            f"{self.too_hidden} not visible enough for training (supervision {self.supervision})"
+        )
+
     @property
     def training_mode(self) -> str:
         """What training makes of the identities, in words."""
@@ -125,6 +133,11 @@ def summarize(index: FrameIndex) -> list[DatasetSummary]:
             )
         )
     return summaries
+
+
+def describe(index: FrameIndex) -> str:
+    """Say in one line for each dataset what a split holds; ``no images`` if there is no dataset."""
+    return "\n".join(map(str, summarize(index))) or "no images"
 
 
 def histogram(counts: Sequence[int] | IntArray) -> list[str]:

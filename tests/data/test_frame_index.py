@@ -10,6 +10,7 @@ from jde_lightning.data.frame_columns import COLUMNS
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.readers.base import Reader, find
 from jde_lightning.data.readers.findings import Findings
+from jde_lightning.data.summary import describe
 from jde_lightning.errors import InputError
 from jde_lightning.structures import Role
 
@@ -57,7 +58,7 @@ def test_equal_sequence_names_of_two_datasets_stay_apart():
 
 def test_no_frames():
     index = FrameIndex.from_frames([])
-    assert (len(index), index.sequences, index.summary()) == (0, {}, "no images")
+    assert (len(index), index.sequences, describe(index)) == (0, {}, "no images")
     assert index.learnable.shape == (0,)
 
 
@@ -86,7 +87,7 @@ def test_min_visibility_is_per_dataset():
 def test_summary_counts_identities_per_sequence():
     frames = [make_frame("a", 2, sequence="A", roles=[0, 1]), make_frame("b", 2, sequence="B", visibility=[1, 0])]
     index = FrameIndex.from_frames(frames, min_visibility={"D": 0.5})
-    assert index.summary() == (
+    assert describe(index) == (
         "D: 2 images, 2 sequences, 3 boxes, 3 annotated identities, 1 ignored, 1 not visible enough for training "
         "(supervision self)"
     )
@@ -137,7 +138,7 @@ def test_joining_nothing_and_the_empty():
     assert len(FrameIndex.joined([])) == 0
     empty = FrameIndex.from_readers([Fixed([]), Fixed([], "E")], Path(), ["person"])
     assert (len(empty), empty.datasets, empty.supervision) == (0, ("D", "E"), ("self", "self"))
-    assert empty.summary().startswith("D: 0 images, 0 sequences, 0 boxes")
+    assert describe(empty).startswith("D: 0 images, 0 sequences, 0 boxes")
     index = FrameIndex.from_readers([Fixed([]), Fixed([make_frame("a", 2, dataset="E")], "E")], Path())
     assert (len(index), len(index.boxes), index.frame(0).dataset) == (1, 2, "E")
 

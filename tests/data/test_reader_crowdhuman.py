@@ -7,6 +7,7 @@ from dataset_files import write_image
 
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.readers import CrowdHuman
+from jde_lightning.data.summary import describe
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY, Role
 
@@ -127,4 +128,4 @@ def test_real_lines(real_data, tmp_path):
     write(tmp_path, [record])
     index = FrameIndex.from_readers([CrowdHuman()], tmp_path)
     assert np.bincount(index.roles).tolist() == [6, 1]
-    assert "1 images, 0 sequences, 6 boxes, 0 annotated identities, 1 ignored" in index.summary()
+    assert "1 images, 0 sequences, 6 boxes, 0 annotated identities, 1 ignored" in describe(index)

@@ -9,6 +9,7 @@ from dataset_files import write_image, write_sequence
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.readers import MOTChallenge
 from jde_lightning.data.readers.mot_presets import CLASS_RULES, PRESETS
+from jde_lightning.data.summary import describe
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY, Role
 
@@ -135,7 +136,7 @@ def test_dancetrack_archives_unpack_into_two_folders(tmp_path):
     frames = read(tmp_path, preset="dancetrack")
     assert [frame.sequence for frame in frames] == ["dancetrack0001", "dancetrack0002"]
     assert [frame.identities.tolist() for frame in frames] == [[0], [0]]
-    assert FrameIndex.from_readers([MOTChallenge(preset="dancetrack")], tmp_path).summary().count("2 annotated id")
+    assert describe(FrameIndex.from_readers([MOTChallenge(preset="dancetrack")], tmp_path)).count("2 annotated id")
 
 
 @pytest.mark.parametrize("first_file", [0, 1])

@@ -6,6 +6,7 @@ from placeholders import link_sequence
 
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.readers import MOTChallenge
+from jde_lightning.data.summary import describe
 from jde_lightning.structures import Role
 
 FRAMES = {"02": 600, "04": 1050, "05": 837, "09": 525}
@@ -114,7 +115,7 @@ def test_mot20_second_half(real_data, tmp_path):
     assert counts(index) == {"MOT20-01": (214, 10810, 70)}
     assert index.datasets == ("MOT20",)
     assert index.boxes[:, 3].max() == 1080
-    assert index.summary().startswith("MOT20: 214 images, 1 sequences, 10810 boxes, 70 annotated identities, 1284 ign")
+    assert describe(index).startswith("MOT20: 214 images, 1 sequences, 10810 boxes, 70 annotated identities, 1284 ign")
 
 
 def test_dancetrack(real_data, tmp_path):

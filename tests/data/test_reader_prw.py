@@ -6,6 +6,7 @@ from matlab_files import cell, write_mat
 from jde_lightning.data.identities import assign_training_identities
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.readers import PRW
+from jde_lightning.data.summary import describe
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY, Role
 
@@ -161,4 +162,4 @@ def test_real_rows(real_data, tmp_path):
     np.testing.assert_allclose(frame.boxes[5], [948.536, 459.604, 1063.788, 826.698], atol=1e-3)
     assert reader.findings.notes == {"frames that show a person twice": 1}
     index = FrameIndex.from_readers([PRW()], tmp_path)
-    assert "1 images, 0 sequences, 6 boxes, 2 annotated identities, 0 ignored" in index.summary()
+    assert "1 images, 0 sequences, 6 boxes, 2 annotated identities, 0 ignored" in describe(index)

@@ -7,7 +7,7 @@ import pytest
 from dataset_files import make_frame, write_image
 
 from jde_lightning.data import AugmentationConfig, FrameDataset, FrameIndex, MosaicDataset, assign_training_identities
-from jde_lightning.data.images import PADDING
+from jde_lightning.data.images import PADDING, TileCache
 from jde_lightning.data.samples import MosaicRequest
 from jde_lightning.data.unreadable import UnreadableImages
 from jde_lightning.errors import InputError
@@ -46,7 +46,7 @@ def test_a_tile_that_cannot_be_read_is_grey_and_without_boxes(index, caplog):
 
 def test_what_was_asked_before_changes_nothing(index):
     request = MosaicRequest((0, 1, 2, 3), (0, 0, 7))
-    fresh, used = mosaic(index), mosaic(index, cache_images=0)
+    fresh, used = mosaic(index), mosaic(index, cache=TileCache(0))
     used[[MosaicRequest((k % 4, 1, 2, 3), (0, 1, k)) for k in range(10)]]
     for a, b in zip(fresh[request], used[request], strict=True):
         np.testing.assert_array_equal(a, b)
