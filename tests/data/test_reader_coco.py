@@ -57,6 +57,13 @@ def test_boxes_roles_and_classes(tmp_path):
     assert reader.findings.notes == {"boxes without area, ignored": 1}
 
 
+def test_files_that_count_pixels_from_one(tmp_path):
+    write(tmp_path, [image(1)], [box(1, bbox_vis=[-4, 6, 10, 30.5])])
+    _, (frame,) = read(tmp_path, coordinate_base=1)
+    assert frame.boxes.tolist() == [[-5, 5, 15, 35.5]]
+    assert frame.visibility.tolist() == [0.5]
+
+
 @pytest.mark.parametrize(
     ("arguments", "names", "labels", "roles"),
     [

@@ -110,6 +110,15 @@ def test_videos_from_folders(tmp_path):
     assert frames[0].identities.tolist() == frames[2].identities.tolist() == [41, -1, 0]
 
 
+def test_one_of_the_identical_copies_of_mot17(tmp_path):
+    """FairMOT's script writes labels for all folders of MOT17; its lists name one copy, a folder has all."""
+    for detector in ("DPM", "FRCNN", "SDP"):
+        write(tmp_path, f"images/train/MOT17-02-{detector}/img1/000001.jpg")
+    reader = LabelsWithIds(sequence_from_folder=True)
+    assert [frame.sequence for frame in read(reader, tmp_path)] == ["MOT17-02-FRCNN"]
+    assert reader.findings.notes == {"frames of identical copies (MOT17's detectors), left out": 2}
+
+
 @pytest.mark.parametrize("stated_root", ["there", "/gone/datasets", None])
 def test_json_of_jde(tmp_path, stated_root):
     """Written for another machine; its lists are as seen from the folder above the JSON's."""

@@ -380,6 +380,16 @@ def test_what_the_result_depends_on(tmp_path):
         assert not reader.findings.unchanged(), change
 
 
+def test_depends_on_the_folder_that_would_win(tmp_path):
+    write(tmp_path, "d/images/1.jpg")
+    write_yaml(tmp_path / "elsewhere", "path: d\ntrain: images\nnames: [a, b]")
+    reader = YOLOText("elsewhere/data.yaml")
+    read(reader, tmp_path)
+    assert reader.findings.unchanged()
+    (tmp_path / "elsewhere" / "d").mkdir()
+    assert not reader.findings.unchanged()
+
+
 def test_reads_hundreds_of_boxes(tmp_path):
     write(tmp_path, "images/1.jpg", [f"0 0.5 0.5 0.1 {0.001 * (i + 1):.4f}" for i in range(700)])
     (frame,) = read(YOLOText("images"), tmp_path)

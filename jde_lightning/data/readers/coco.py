@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from jde_lightning.boxes import area, ltwh_to_xyxy
-from jde_lightning.data.readers.base import Reader, Supervision, find, sequence_key
+from jde_lightning.data.readers.base import Reader, Supervision, find
 from jde_lightning.data.readers.class_choice import ClassChoice, Classes
 from jde_lightning.data.readers.coco_file import COCOFile, read_boxes, read_coco, read_identities
+from jde_lightning.data.readers.copies import COPIES_LEFT_OUT, one_copy
 from jde_lightning.data.readers.image_folders import ImageFolders
 from jde_lightning.errors import InputError
 from jde_lightning.structures import FloatArray, FrameAnnotations, IntArray, Role
@@ -195,13 +196,10 @@ class COCO(Reader):
 
     def _one_copy(self, places: list[_Place]) -> list[_Place]:
         """Leave out all but one of MOT17's copies of a sequence, which show the same images and people."""
-        copies: dict[str, list[str]] = {}
-        for name in dict.fromkeys(place.sequence for place in places if place.sequence is not None):
-            copies.setdefault(sequence_key(name), []).append(name)
-        kept = {next((name for name in names if name.endswith("-FRCNN")), names[0]) for names in copies.values()}
+        kept = one_copy(place.sequence for place in places if place.sequence is not None)
         left = [place for place in places if place.sequence is None or place.sequence in kept]
         if len(left) < len(places):
-            self.findings.notes["frames of identical copies (MOT17's detectors), left out"] += len(places) - len(left)
+            self.findings.notes[COPIES_LEFT_OUT] += len(places) - len(left)
         return left
 
     def _frame(self, path: Path, size: tuple[int, int], place: _Place, columns: _Columns) -> FrameAnnotations:

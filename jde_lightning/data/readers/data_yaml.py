@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from jde_lightning.data.readers.findings import Findings
 from jde_lightning.errors import InputError
 
 
@@ -26,7 +27,7 @@ class DataYAML(NamedTuple):
     keypoint_columns: int
 
 
-def read_data_yaml(file: Path, split: str, root: Path) -> DataYAML:
+def read_data_yaml(file: Path, split: str, root: Path, findings: Findings) -> DataYAML:
     """Read one split of a ``data.yaml``.
 
     A relative ``path`` is looked for beside the file, then below the data root; without ``path`` the file's own folder
@@ -37,12 +38,13 @@ def read_data_yaml(file: Path, split: str, root: Path) -> DataYAML:
         file: the YAML file.
         split: its key, ``train``, ``val`` or ``test``.
         root: the data root.
+        findings: notes the folders that were looked for.
 
     Raises:
         InputError: if the file cannot be read, lacks the split, or a path leads nowhere.
     """
     content = _load(file)
-    folder = _folder(content.get("path"), file, root)
+    folder = _folder(content.get("path"), file, root, findings)
     key = "validation" if split == "val" and "val" not in content else split
     value = content.get(key)
     entries = [value] if isinstance(value, str) else value
@@ -53,7 +55,7 @@ def read_data_yaml(file: Path, split: str, root: Path) -> DataYAML:
             f"found: {known}); add the key, or set `split`"
         )
         raise InputError(msg)
-    images = [_place(folder, entry, split, file) for entry in entries]
+    images = [_place(folder, entry, split, file, findings) for entry in entries]
     return DataYAML(folder, images, _names(content, file), _keypoint_columns(content, file))
 
 
@@ -70,12 +72,12 @@ def _load(file: Path) -> dict[str, Any]:
     return content
 
 
-def _folder(path: Any, file: Path, root: Path) -> Path:
+def _folder(path: Any, file: Path, root: Path, findings: Findings) -> Path:
     if path is None or path == "":
         return file.parent
     tried = list(dict.fromkeys(base / Path(str(path)).expanduser() for base in (file.parent, root)))
     for folder in tried:
-        if folder.is_dir():
+        if findings.use(folder).is_dir():
             return folder
     msg = (
         f"{file}: path is {str(path)!r}, but there is no folder {' nor '.join(map(str, tried))}; correct it, or remove "
@@ -84,12 +86,12 @@ def _folder(path: Any, file: Path, root: Path) -> Path:
     raise InputError(msg)
 
 
-def _place(folder: Path, entry: str, split: str, file: Path) -> Path:
+def _place(folder: Path, entry: str, split: str, file: Path, findings: Findings) -> Path:
     tried = [folder / entry]
     if entry.startswith("../"):
         tried.append(folder / entry.removeprefix("../"))
     for place in tried:
-        if place.exists():
+        if findings.use(place).exists():
             return place
     msg = f"{file}: {split} is {entry!r}, but there is no {' nor '.join(map(str, tried))}; correct {split} or path"
     raise InputError(msg)

@@ -158,7 +158,7 @@ class LabelsWithIds(TextLabels):
         if isinstance(named, str) and named.lower().endswith(".json"):
             file = self._find_list(named, above)
             stated, named = _read_json(file, self.split)
-            base = stated if stated is not None and stated.is_dir() else base
+            base = stated if stated is not None and self.findings.use(stated).is_dir() else base
             above = [*file.absolute().parents[: _LEVELS_ABOVE_JSON + 1], base, root]
         names = [named] if isinstance(named, str) else list(named.values() if isinstance(named, dict) else named)
         if not names:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jde_lightning.data.readers.base import Reader, Supervision
+from jde_lightning.data.readers.copies import COPIES_LEFT_OUT, one_copy
 from jde_lightning.data.readers.image_folders import ImageFolders
 from jde_lightning.data.readers.normalized import Row, check_boxes, fractions_to_pixels, read_rows
 from jde_lightning.data.readers.sequence_folders import video_frames
@@ -66,7 +67,7 @@ class TextLabels(Reader):
         name: see :class:`~jde_lightning.data.readers.base.Reader`.
         supervision: see :class:`~jde_lightning.data.readers.base.Reader`.
         sequence_from_folder: whether the images of a folder are the frames of a video, see
-            :func:`~jde_lightning.data.readers.sequence_folders.video_frames`.
+            :func:`~jde_lightning.data.readers.sequence_folders.video_frames`; one of MOT17's identical copies is read.
         frame_rate: frames per second of these videos.
 
     Attributes:
@@ -131,7 +132,11 @@ class TextLabels(Reader):
             return placed
         labels = {item.image: item.labels for item in placed}
         videos = video_frames(images)
-        return [LabelledImage(image, labels[image], sequence, number) for image, sequence, number in videos]
+        kept = one_copy(frame.sequence for frame in videos)
+        frames = [frame for frame in videos if frame.sequence in kept]
+        if len(frames) < len(videos):
+            self.findings.notes[COPIES_LEFT_OUT] += len(videos) - len(frames)
+        return [LabelledImage(image, labels[image], sequence, number) for image, sequence, number in frames]
 
     def annotated(self, items: Iterable[LabelledImage]) -> Iterator[FrameAnnotations]:
         """Read the label files of images that can be opened.

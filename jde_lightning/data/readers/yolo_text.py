@@ -188,7 +188,7 @@ class YOLOText(TextLabels):
         if place.is_dir() and self.findings.use(place / _DATA_YAML).is_file():
             place = place / _DATA_YAML
         if place.is_file() and place.suffix.lower() in _YAML_SUFFIXES:
-            return place, read_data_yaml(place, self.split, root)
+            return place, read_data_yaml(place, self.split, root, self.findings)
         return place, DataYAML(root, [place], None, 0)
 
     def _choose_classes(self, names: dict[int, str] | None, source: Path) -> None:
