@@ -64,10 +64,7 @@ def clip(boxes: Array, width: float, height: float) -> Array:
     Returns:
         A clipped copy.
     """
-    out = boxes.copy()
-    out[:, 0::2] = out[:, 0::2].clip(0, width)
-    out[:, 1::2] = out[:, 1::2].clip(0, height)
-    return out
+    return np.minimum(np.maximum(boxes, 0), np.array([width, height, width, height], dtype=boxes.dtype))
 
 
 def intersection(a: Array, b: Array) -> Array:

@@ -132,7 +132,7 @@ def perspective_matrix(draw: PerspectiveDraw, source: tuple[int, int], size: int
     Returns:
         ``(3, 3)`` float32.
     """
-    center, perspective, rotation, shear, translation = (np.eye(3, dtype=np.float32) for _ in range(5))
+    center, perspective, rotation, shear, translation = np.tile(np.eye(3, dtype=np.float32), (5, 1, 1))
     center[0, 2], center[1, 2] = -source[0] / 2, -source[1] / 2
     perspective[2, :2] = draw.perspective_x, draw.perspective_y
     rotation[:2] = cv2.getRotationMatrix2D(angle=draw.degrees, center=(0, 0), scale=draw.scale)

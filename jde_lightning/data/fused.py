@@ -9,9 +9,9 @@ A pixel of the sample belongs to the tile that owns the nearest pixel of the can
 alone, whose own edge is continued where the interpolation reaches beyond. So tiles meet without a line between them and
 without bleeding into each other.
 
-Aliasing: the decoder averages (a JPEG's discrete cosine transform at 1/2, 1/4 or 1/8), and where an image is drawn at
-half its decoded size or less it is averaged down by 2, 4 or 8 first. Bilinear interpolation is then left with factors
-above 1/2, which skip no pixel. Ultralytics' resizing skips two of three lines of a 1080p image at 640 pixels.
+Aliasing: the decoder averages (a JPEG's discrete cosine transform at 1/2, 1/4 or 1/8), and what is drawn at less than
+0.4 of its decoded size is averaged down by 2, 4 or 8 first; bilinear interpolation does the rest. Against the exact
+average of all pixels, 0.4 is where averaging first and not averaging are equally wrong.
 """
 
 from __future__ import annotations
@@ -21,19 +21,18 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from jde_lightning.data.augment import is_affine
 from jde_lightning.data.images import PADDING, ImageArray
 from jde_lightning.data.mosaic import MosaicView, Region
 from jde_lightning.data.painting import Decoded, Painting
-from jde_lightning.structures import FloatArray
 
-_Matrix = npt.NDArray[np.float64]
+_Matrix = list[list[float]]  # three by three; so small that numpy would take longer
 
 # Bilinear interpolation reads one pixel beyond; the second allows for rounding.
 _MARGIN = 2
 _MAX_STEP = 8
+_AVERAGED = 0.4
 
 
 class FusedPainter:
@@ -46,7 +45,6 @@ class FusedPainter:
     def __init__(self, size: int) -> None:
         self.size = size
         self._image = np.empty((size, size, 4), np.uint8)
-        self._scratch = np.empty(0, np.uint8)
 
     def paint(self, view: MosaicView, flip: bool, load: Callable[[int], Decoded]) -> Painting:
         """Paint a mosaic.
@@ -54,11 +52,12 @@ class FusedPainter:
         Args:
             view: where the images lie.
             flip: mirror the sample left to right.
-            load: returns the image of a frame of the index. It is asked only for what can be seen.
+            load: returns the image of a frame of the index, with a fourth channel. It is asked only for what can be
+                seen.
         """
-        matrix = view.matrix.astype(np.float64)
+        matrix: _Matrix = view.matrix.tolist()
         if flip:
-            matrix = np.array([[-1.0, 0.0, self.size - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]) @ matrix
+            matrix[0] = [(self.size - 1) * w - value for value, w in zip(matrix[0], matrix[2], strict=True)]
         upright = is_upright(matrix)
         owners = None if upright else self._owners(view, matrix)
         regions = upright_regions(view, self.size, flip) if owners is None else _regions_of(owners, len(view.frames))
@@ -96,8 +95,8 @@ class FusedPainter:
             canvas[y1:y2, x1:x2] = number
         size = (self.size, self.size)
         if is_affine(view.matrix):
-            return cv2.warpAffine(canvas, matrix[:2], dsize=size, flags=cv2.INTER_NEAREST)
-        return cv2.warpPerspective(canvas, matrix, dsize=size, flags=cv2.INTER_NEAREST)
+            return cv2.warpAffine(canvas, np.array(matrix[:2]), dsize=size, flags=cv2.INTER_NEAREST)
+        return cv2.warpPerspective(canvas, np.array(matrix), dsize=size, flags=cv2.INTER_NEAREST)
 
     def _warp(
         self, decoded: Decoded, view: MosaicView, tile: int, matrix: _Matrix, region: Region, target: ImageArray
@@ -107,29 +106,20 @@ class FusedPainter:
         (width, height), place = view.tile_sizes[tile], view.placements[tile]
         full_width, full_height = view.image_sizes[tile].tolist()
         gain_x, gain_y = width / full_width * decoded.factor, height / full_height * decoded.factor
-        to_region = _place(gain_x, gain_y, place.left + gain_x / 2 - 0.5, place.top + gain_y / 2 - 0.5, matrix, region)
+        left, top = place.left + gain_x / 2 - 0.5, place.top + gain_y / 2 - 0.5
+        to_region = _moved(_scaled_first(matrix, gain_x, gain_y, left, top), -region.x1, -region.y1)
         step = 1
-        while 2 * step * max(gain_x, gain_y) * view.draw.scale <= 1 and step < _MAX_STEP:
+        while step * max(gain_x, gain_y) * view.draw.scale < _AVERAGED and step < _MAX_STEP:
             step *= 2
         source, left, top = _cut(decoded.pixels, to_region, size, step)
         if step > 1:
             smaller = (max(source.shape[1] // step, 1), max(source.shape[0] // step, 1))
             source = cv2.resize(source, smaller, interpolation=cv2.INTER_AREA)
-        to_region[:, 2] += to_region[:, 0] * (left + (step - 1) / 2) + to_region[:, 1] * (top + (step - 1) / 2)
-        to_region[:, :2] *= step
-        # OpenCV warps four channels more than twice as fast as three.
-        source = cv2.cvtColor(source, cv2.COLOR_BGR2BGRA, dst=self._reserve(*source.shape[:2]))
+        to_region = np.array(_scaled_first(to_region, step, step, left + (step - 1) / 2, top + (step - 1) / 2))
         if is_affine(view.matrix):
             cv2.warpAffine(source, to_region[:2], size, dst=target, borderMode=cv2.BORDER_REPLICATE)
         else:
             cv2.warpPerspective(source, to_region, size, dst=target, borderMode=cv2.BORDER_REPLICATE)
-
-    def _reserve(self, height: int, width: int) -> ImageArray:
-        """Scratch memory for a source of four channels."""
-        size = height * width * 4
-        if len(self._scratch) < size:
-            self._scratch = np.empty(size, np.uint8)
-        return self._scratch[:size].reshape(height, width, 4)
 
     def __getstate__(self) -> dict[str, int]:
         """Go to worker processes without the scratch memory."""
@@ -140,9 +130,9 @@ class FusedPainter:
         self.__init__(state["size"])  # type: ignore[misc]
 
 
-def is_upright(matrix: FloatArray | _Matrix) -> bool:
+def is_upright(matrix: _Matrix) -> bool:
     """Whether a warp only moves, scales and mirrors."""
-    (_, xy, _), (yx, _, _), (px, py, _) = matrix.tolist()
+    (_, xy, _), (yx, _, _), (px, py, _) = matrix
     return xy == yx == px == py == 0
 
 
@@ -175,22 +165,26 @@ def _area(region: Region) -> int:
     return (region.x2 - region.x1) * (region.y2 - region.y1)
 
 
-def _place(gain_x: float, gain_y: float, left: float, top: float, matrix: _Matrix, region: Region) -> _Matrix:
-    """From the pixels of an image, scaled and moved to the canvas and then warped, to a region of the sample."""
-    placed = np.empty((3, 3))
-    placed[:, 0] = matrix[:, 0] * gain_x
-    placed[:, 1] = matrix[:, 1] * gain_y
-    placed[:, 2] = matrix[:, 0] * left + matrix[:, 1] * top + matrix[:, 2]
-    placed[0] -= region.x1 * placed[2]
-    placed[1] -= region.y1 * placed[2]
-    return placed
+def _scaled_first(matrix: _Matrix, x: float, y: float, left: float, top: float) -> _Matrix:
+    """Scale, then move, then do what ``matrix`` does."""
+    return [[a * x, b * y, a * left + b * top + c] for a, b, c in matrix]
+
+
+def _moved(matrix: _Matrix, left: float, top: float) -> _Matrix:
+    """Do what ``matrix`` does, then move."""
+    first, second, last = matrix
+    return [
+        [value + left * w for value, w in zip(first, last, strict=True)],
+        [value + top * w for value, w in zip(second, last, strict=True)],
+        last,
+    ]
 
 
 def _cut(pixels: ImageArray, matrix: _Matrix, size: tuple[int, int], step: int) -> tuple[ImageArray, int, int]:
     """Cut out the part of an image that a warp reads.
 
     Args:
-        pixels: ``(h, w, 3)`` uint8.
+        pixels: ``(h, w, C)`` uint8.
         matrix: from pixels to the warp's output.
         size: width and height of the output.
         step: the part begins at a multiple of it and has a multiple of it in size, where the image has as much.
@@ -201,12 +195,12 @@ def _cut(pixels: ImageArray, matrix: _Matrix, size: tuple[int, int], step: int) 
     height, width = pixels.shape[:2]
     right, bottom = size[0] - 1.0, size[1] - 1.0
     if is_upright(matrix):
-        (scale_x, _, shift_x), (_, scale_y, shift_y), _ = matrix.tolist()
+        (scale_x, _, shift_x), (_, scale_y, shift_y), _ = matrix
         columns = (-shift_x / scale_x, (right - shift_x) / scale_x)
         rows = (-shift_y / scale_y, (bottom - shift_y) / scale_y)
     else:
         corners = np.array([[0.0, 0.0, 1.0], [right, 0.0, 1.0], [0.0, bottom, 1.0], [right, bottom, 1.0]])
-        points = corners @ np.linalg.inv(matrix).T
+        points = corners @ np.linalg.inv(np.array(matrix)).T
         if (points[:, 2] <= 0).any():  # seen from behind: no rectangle contains what the warp reads
             return pixels, 0, 0
         columns, rows = (points[:, :2] / points[:, 2:]).T.tolist()

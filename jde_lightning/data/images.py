@@ -29,7 +29,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 _ORIENTATION = 0x0112  # the EXIF tag
 _JPEG_START = b"\xff\xd8"
 # The JPEG decoder can skip the high frequencies: an image of 1/2, 1/4 or 1/8 of the size for a fraction of the time.
-_REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
+REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -88,13 +88,13 @@ def decode(path: Path, max_size: int | None = None, size: tuple[int, int] | None
     data = _read(path)
     flag = cv2.IMREAD_COLOR
     if max_size is not None and _is_jpeg(data):
-        flag = dict(_REDUCED).get(reduction(*(size or _header_size(path, data)), max_size), flag)
+        flag = dict(REDUCED).get(reduction(*(size or _header_size(path, data)), max_size), flag)
     return _decode(path, data, flag)
 
 
 def reduction(width: int, height: int, size: int) -> int:
     """How many times smaller an image may be decoded, 8, 4, 2 or 1, with a long side of at least ``size`` pixels."""
-    return next((factor for factor, _ in _REDUCED if max(width, height) // factor >= size), 1)
+    return next((factor for factor, _ in REDUCED if max(width, height) // factor >= size), 1)
 
 
 def decode_reduced(path: Path, factor: int) -> ImageArray:
@@ -111,7 +111,7 @@ def decode_reduced(path: Path, factor: int) -> ImageArray:
         InputError: if the file is missing or cannot be decoded.
     """
     data = _read(path)
-    flag = dict(_REDUCED).get(factor, cv2.IMREAD_COLOR) if _is_jpeg(data) else cv2.IMREAD_COLOR
+    flag = dict(REDUCED).get(factor, cv2.IMREAD_COLOR) if _is_jpeg(data) else cv2.IMREAD_COLOR
     image = _decode(path, data, flag)
     if factor == 1 or flag != cv2.IMREAD_COLOR:
         return image
@@ -197,8 +197,8 @@ class TileCache:
     them, and forgetting the least used first would keep those that can never come again.
 
     Args:
-        capacity: how many images are kept; 0 keeps none. A 1080p image takes 1.6 MB for samples of 640 pixels, and
-            6.2 MB, because it is decoded whole, for 1280.
+        capacity: how many images are kept; 0 keeps none. A 1080p image takes 2.1 MB for samples of 640 pixels, and
+            8.3 MB, because it is decoded whole, for 1280.
         max_bytes: how much memory they may take.
     """
 
@@ -207,12 +207,23 @@ class TileCache:
         self.max_bytes = max_bytes
         self._images: dict[int, ImageArray] = {}
         self._bytes = 0
+        self._spare: ImageArray | None = None
 
-    def get(self, key: int, load: Callable[[], ImageArray]) -> ImageArray:
-        """Return the image of ``key``, loading it if it is not kept. The caller must not write into it."""
+    def get(self, key: int, load: Callable[[ImageArray | None], ImageArray]) -> ImageArray:
+        """Return an image, loading it if it is not kept.
+
+        Args:
+            key: number of the image.
+            load: returns the image. It is given an image that was forgotten, if there is one, whose memory it may use:
+                new memory takes longer to get than an image to convert.
+
+        Returns:
+            The image, valid until the next one is asked for. The caller must not write into it.
+        """
         image = self._images.get(key)
         if image is None:
-            image = load()
+            spare, self._spare = self._spare, None
+            image = load(spare)
             self.put(key, image)
         return image
 
@@ -221,7 +232,8 @@ class TileCache:
         self._images[key] = image
         self._bytes += image.nbytes
         while self._images and (len(self._images) > self.capacity or self._bytes > self.max_bytes):
-            self._bytes -= self._images.pop(next(iter(self._images))).nbytes
+            self._spare = self._images.pop(next(iter(self._images)))
+            self._bytes -= self._spare.nbytes
 
     def __contains__(self, key: int) -> bool:
         """Whether an image is kept."""

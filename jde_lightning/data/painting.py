@@ -6,7 +6,7 @@ changes no pixel. :mod:`jde_lightning.data.fused` is the fast way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -21,7 +21,7 @@ class Decoded(NamedTuple):
     """An image as a painter gets it.
 
     Attributes:
-        pixels: ``(h, w, 3)`` uint8 BGR.
+        pixels: ``(h, w, 3)`` or ``(h, w, 4)`` uint8, BGR and a channel without meaning.
         factor: how many pixels of the file one pixel stands for, in both directions: 1, 2, 4 or 8.
     """
 
@@ -72,13 +72,13 @@ class UnfusedPainter:
         shown = visible_region(view.matrix, self.size, view.canvas)
         if shown is None:
             return Painting(np.full((self.size, self.size, 4), PADDING, np.uint8), None)
-        tiles = [
-            load(frame).pixels if place.region.intersect(shown) is not None else None
-            for frame, place in zip(view.frames.tolist(), view.placements, strict=True)
-        ]
         if self._canvas.shape[:2] != (view.canvas.y2, view.canvas.x2):  # kept: allocating it takes longer
             self._canvas = np.empty((view.canvas.y2, view.canvas.x2, 4), np.uint8)
-        paste(self._canvas, tiles, view.placements, shown)
+        x1, y1, x2, y2 = shown
+        self._canvas[y1:y2, x1:x2] = PADDING
+        for frame, placement in zip(view.frames.tolist(), view.placements, strict=True):
+            if placement.region.intersect(shown) is not None:
+                paste(self._canvas, load(frame).pixels, placement, shown)
         image = augment.warp_image(self._canvas, view.matrix, self.size)
         return Painting(cv2.flip(image, 1) if flip else image, Region(0, 0, self.size, self.size))
 
@@ -95,25 +95,20 @@ class UnfusedPainter:
         self.__init__(state["size"])  # type: ignore[misc]
 
 
-def paste(
-    canvas: ImageArray, tiles: Sequence[ImageArray | None], placements: Sequence[Placement], visible: Region
-) -> None:
-    """Paste the tiles on grey into the visible part of the canvas, leaving the rest as it is.
+def paste(canvas: ImageArray, tile: ImageArray, placement: Placement, visible: Region) -> None:
+    """Paste the visible part of a tile into the canvas, leaving the rest as it is.
 
     Args:
         canvas: ``(H, W, 4)`` uint8, BGR and an unused channel, changed in place. OpenCV warps four channels more than
             twice as fast as three, with the same result.
-        tiles: the ``(h, w, 3)`` uint8 images; ``None`` for one that lies outside the visible part.
-        placements: where each lies.
-        visible: the part to paint.
+        tile: the ``(h, w, 3)`` uint8 image.
+        placement: where it lies.
+        visible: the part of the canvas to paint.
     """
-    x1, y1, x2, y2 = visible
-    canvas[y1:y2, x1:x2] = PADDING
-    for tile, placement in zip(tiles, placements, strict=True):
-        part = placement.region.intersect(visible)
-        if tile is None or part is None:
-            continue
-        x1, y1, x2, y2 = part
-        left, top = placement.left, placement.top
-        source = tile[y1 - top : y2 - top, x1 - left : x2 - left]
-        cv2.cvtColor(source, cv2.COLOR_BGR2BGRA, dst=canvas[y1:y2, x1:x2])
+    part = placement.region.intersect(visible)
+    if part is None:
+        return
+    x1, y1, x2, y2 = part
+    left, top = placement.left, placement.top
+    source = tile[y1 - top : y2 - top, x1 - left : x2 - left]
+    cv2.cvtColor(source, cv2.COLOR_BGR2BGRA, dst=canvas[y1:y2, x1:x2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import mmap
 import os
 import tempfile
@@ -62,24 +63,24 @@ class SharedTileCache:
     def _map(self) -> None:
         """Lay the arrays out in the file; what is not written takes no memory."""
         n = self.num_images
-        self._start = -(-(8 + 25 * n) // _PAGE) * _PAGE
+        self._start = -(-(8 + 33 * n) // _PAGE) * _PAGE
         os.ftruncate(self._file, self._start + self.max_bytes)
         self._memory = mmap.mmap(self._file, self._start + self.max_bytes)
         self._end = np.frombuffer(self._memory, np.int64, 1)
-        self._place = np.frombuffer(self._memory, np.int64, 3 * n, 8).reshape(n, 3)
-        self._state = np.frombuffer(self._memory, np.uint8, n, 8 + 24 * n)
+        self._place = np.frombuffer(self._memory, np.int64, 4 * n, 8).reshape(n, 4)  # offset, height, width, channels
+        self._state = np.frombuffer(self._memory, np.uint8, n, 8 + 32 * n)
         self._full = not self._reserve(0, self._start)
 
-    def get(self, key: int, load: Callable[[], ImageArray]) -> ImageArray:
-        """Return image ``key``, loading it if nobody has. The caller must not write into it."""
+    def get(self, key: int, load: Callable[[ImageArray | None], ImageArray]) -> ImageArray:
+        """Return image ``key``, loading it if nobody has; see :meth:`TileCache.get`."""
         if self._state[key] == _READY:
-            start, height, width = self._place[key].tolist()
-            image = np.frombuffer(self._memory, np.uint8, height * width * 3, self._start + start)
+            start, *shape = self._place[key].tolist()
+            image = np.frombuffer(self._memory, np.uint8, math.prod(shape), self._start + start)
             image.flags.writeable = False
-            return image.reshape(height, width, 3)
+            return image.reshape(shape)
         if self._full or self._state[key] == _WRITING:
             return self.behind.get(key, load)
-        image = load()
+        image = load(None)
         if not self._keep(key, image):
             self.behind.put(key, image)
         return image
@@ -95,7 +96,7 @@ class SharedTileCache:
                 self._full = True
                 return False
             self._end[0] = end
-            self._place[key] = start, *image.shape[:2]
+            self._place[key] = start, *image.shape
             self._state[key] = _WRITING
         room = np.frombuffer(self._memory, np.uint8, image.nbytes, self._start + start)
         room.reshape(image.shape)[:] = image

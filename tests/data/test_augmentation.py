@@ -12,6 +12,7 @@ from jde_lightning.data.augment import (
     warp_boxes,
     warp_image,
 )
+from jde_lightning.data.images import PADDING
 from jde_lightning.data.mosaic import Placement, Region, draw_center, place_tiles, visible_region
 from jde_lightning.data.painting import paste
 from jde_lightning.errors import InputError
@@ -101,10 +102,13 @@ def test_painting_only_the_visible_part_changes_no_pixel():
             tiles = [rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for w, h in rng.integers(20, 65, (4, 2))]
             placements = place_tiles(draw_center(size, rng), [tile.shape[1::-1] for tile in tiles], size)
             matrix = perspective_matrix(draw_perspective(config, rng), (128, 128), size)
-            whole, part = np.zeros((128, 128, 4), np.uint8), rng.integers(0, 256, (128, 128, 4), dtype=np.uint8)
-            paste(whole, tiles, placements, canvas)
+            whole, part = np.empty((128, 128, 4), np.uint8), rng.integers(0, 256, (128, 128, 4), dtype=np.uint8)
             visible = visible_region(matrix, size, canvas)
-            paste(part, tiles, placements, visible)
+            x1, y1, x2, y2 = visible
+            whole[:] = part[y1:y2, x1:x2] = PADDING
+            for tile, placement in zip(tiles, placements, strict=True):
+                paste(whole, tile, placement, canvas)
+                paste(part, tile, placement, visible)
             np.testing.assert_array_equal(
                 warp_image(whole, matrix, size)[..., :3], warp_image(part, matrix, size)[..., :3]
             )

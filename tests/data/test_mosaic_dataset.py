@@ -186,7 +186,9 @@ def test_epochs_and_seeds_differ(colored):
 def test_invisible_tiles_are_not_decoded(colored, monkeypatch):
     loads = []
     original = MosaicDataset._load
-    monkeypatch.setattr(MosaicDataset, "_load", lambda self, frame: loads.append(frame) or original(self, frame))
+    monkeypatch.setattr(
+        MosaicDataset, "_load", lambda self, frame, spare: loads.append(frame) or original(self, frame, spare)
+    )
     dataset = MosaicDataset(colored, colored.identities, 96, cache=TileCache(0))
     for seed in range(100):
         dataset[MosaicRequest((0, 1, 2, 3), (seed,))]
