@@ -101,7 +101,7 @@ def test_the_cache_forgets_the_oldest_and_travels_empty():
     cache, loaded = TileCache(2), []
 
     def get(key):
-        return cache.get(key, lambda: loaded.append(key) or np.full((1, 1, 3), key, np.uint8))[0, 0, 0]
+        return cache.get(key, lambda spare: loaded.append(key) or np.full((1, 1, 3), key, np.uint8))[0, 0, 0]
 
     assert [get(key) for key in (1, 2, 1, 3, 1)] == [1, 2, 1, 3, 1]
     assert loaded == [1, 2, 3, 1]
@@ -112,5 +112,5 @@ def test_the_cache_forgets_the_oldest_and_travels_empty():
 
 def test_a_cache_of_nothing_keeps_nothing():
     cache = TileCache(0)
-    cache.get(1, lambda: np.zeros((1, 1, 3), np.uint8))
+    cache.get(1, lambda spare: np.zeros((1, 1, 3), np.uint8))
     assert len(cache) == 0
