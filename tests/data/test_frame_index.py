@@ -8,7 +8,7 @@ from dataset_files import make_frame
 
 from jde_lightning.data.frame_columns import COLUMNS
 from jde_lightning.data.index import FrameIndex
-from jde_lightning.data.readers.base import Reader, find
+from jde_lightning.data.readers.base import Reader
 from jde_lightning.data.readers.findings import Findings
 from jde_lightning.data.summary import describe
 from jde_lightning.errors import InputError
@@ -104,14 +104,6 @@ def test_it_is_compact():
     frames = (make_frame(f"/data/{i:06d}.jpg", 20, sequence="S", frame=i) for i in range(2000))
     index = FrameIndex.from_frames(frames)
     assert len(pickle.dumps(index)) < 2000 * (20 * 40 + 100)
-
-
-def test_find_prefers_the_exact_name(tmp_path):
-    (tmp_path / "Train" / "Images").mkdir(parents=True)
-    assert find(tmp_path, "train/images") is not None
-    assert find(tmp_path, "Train/Images") == tmp_path / "Train" / "Images"
-    assert find(tmp_path, "val") is None
-    assert find(tmp_path / "missing", "val") is None
 
 
 class Named(Fixed):

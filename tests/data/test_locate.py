@@ -1,9 +1,7 @@
-from pathlib import Path
-
 import pytest
 
 from jde_lightning.data.readers.findings import Findings
-from jde_lightning.data.readers.locate import first_file, first_folder, image_files, images_by_stem
+from jde_lightning.data.readers.locate import first_file, first_folder, images_by_stem
 
 
 def touch(root, *names):
@@ -28,13 +26,6 @@ def test_places_looked_for_in_vain_are_noted_too(tmp_path):
     assert findings.unchanged()
     touch(tmp_path, "first")
     assert not findings.unchanged()
-
-
-def test_rubbish_of_archives_and_network_drives_is_no_image(tmp_path):
-    touch(tmp_path, "b/1.PNG", "b/._1.png", "b/.DS_Store", "b/Thumbs.db", "a/2.jpg", "0.jpeg", "notes.txt")
-    touch(tmp_path, "__MACOSX/b/1.png", "b/@eaDir/1.png", ".cache/1.png")
-    found = [str(Path(path).relative_to(tmp_path)) for path in image_files(tmp_path, Findings())]
-    assert found == ["0.jpeg", "a/2.jpg", "b/1.PNG"]
 
 
 def test_images_by_stem(tmp_path):

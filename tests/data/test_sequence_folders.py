@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from jde_lightning.data.readers.sequence_folders import video_frames
+from jde_lightning.data.readers.sequence_folders import size_of_video, video_frames
 from jde_lightning.errors import InputError
 
 
@@ -44,3 +44,11 @@ def test_sequences_keep_their_order():
 def test_folders_that_are_no_videos(names, message):
     with pytest.raises(InputError, match=message):
         video_frames([Path(name) for name in names])
+
+
+def test_the_first_image_that_opens_tells_the_size_of_a_video():
+    images = {number: Path(f"{number}.jpg") for number in (3, 1, 2)}
+    assert size_of_video(images, {Path("2.jpg"): (4, 6), Path("3.jpg"): (9, 9)}.get) == (4, 6)
+    assert set(images) == {2, 3}
+    assert size_of_video(images, lambda image: None) is None
+    assert images == {}

@@ -96,27 +96,3 @@ class Reader:
 def sequence_key(name: str) -> str:
     """Name of a sequence without MOT17's detector suffix: its three copies are the same images and people."""
     return _DETECTOR_SUFFIX.sub("", name)
-
-
-def find(folder: Path, relative: str) -> Path | None:
-    """Find a file or folder below ``folder``, ignoring upper and lower case where the exact name does not exist.
-
-    Args:
-        folder: where to start.
-        relative: a path with forward slashes.
-
-    Returns:
-        The existing path, ``None`` if there is none.
-    """
-    exact = folder / relative
-    if exact.exists():
-        return exact
-    current = folder
-    for part in Path(relative).parts:
-        if not current.is_dir():
-            return None
-        same = sorted(child for child in current.iterdir() if child.name.lower() == part.lower())
-        if not same:
-            return None
-        current = same[0]
-    return current

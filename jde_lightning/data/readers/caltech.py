@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from jde_lightning.boxes import ltwh_to_xyxy
 from jde_lightning.data.readers.base import Reader, Supervision
-from jde_lightning.data.readers.locate import first_folder, image_files, no_images
+from jde_lightning.data.readers.folders import images_below, is_junk
+from jde_lightning.data.readers.locate import first_folder, no_images
 from jde_lightning.data.readers.matlab import column, elements, field, one_row_each, read_variable, text
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY, BoolArray, FloatArray, FrameAnnotations, IntArray, Role
@@ -120,7 +121,7 @@ class CaltechPedestrian(Reader):
                 f"set{number:02d}_{file.stem.upper()}": file
                 for number, set_folder in wanted.items()
                 for file in sorted(self.findings.use(set_folder).iterdir())
-                if file.suffix.lower() == ".vbb" and not file.name.startswith(".")
+                if file.suffix.lower() == ".vbb" and not is_junk(file.name)
             }
             if videos:
                 lacking = len(_SETS[self.split]) - len(wanted)
@@ -134,7 +135,7 @@ class CaltechPedestrian(Reader):
     def _image_paths(self, base: Path, folders: Sequence[str]) -> dict[tuple[str, int], str]:
         """Map video and 0-based frame number to image files."""
         folder = first_folder(base, folders, self.findings)
-        files = [] if folder is None else image_files(folder, self.findings)
+        files = [] if folder is None else images_below(folder, self.findings)
         names = ((_IMAGE_NAME.search(path), path) for path in files)
         return {
             (f"{name[1].lower()}_{name[2].upper()}", int(name[3])): path for name, path in names if name is not None

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from jde_lightning.boxes import area, ltwh_to_xyxy
-from jde_lightning.data.readers.base import Reader, Supervision, find
+from jde_lightning.data.readers.base import Reader, Supervision
 from jde_lightning.data.readers.class_choice import ClassChoice, Classes
 from jde_lightning.data.readers.coco_file import COCOFile, read_boxes, read_coco, read_identities
 from jde_lightning.data.readers.copies import COPIES_LEFT_OUT, one_copy
-from jde_lightning.data.readers.image_folders import ImageFolders
+from jde_lightning.data.readers.folders import Folders, find
 from jde_lightning.errors import InputError
 from jde_lightning.structures import FloatArray, FrameAnnotations, IntArray, Role
 
@@ -95,7 +95,7 @@ class COCO(Reader):
         content = read_coco(self._annotation_file(base))
         columns = self._columns(content)
         places = self._one_copy(_places(content))
-        folders = ImageFolders(self.findings)
+        folders = Folders(self.findings)
         folder = find(base, self.images) or base / self.images
         found = 0
         for place in places:

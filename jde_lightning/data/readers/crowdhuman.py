@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from jde_lightning.boxes import area, ltwh_to_xyxy
-from jde_lightning.data.images import IMAGE_SUFFIXES
-from jde_lightning.data.readers.base import Reader, Supervision, find
+from jde_lightning.data.readers.base import Reader, Supervision
+from jde_lightning.data.readers.folders import find, is_image
+from jde_lightning.data.readers.locate import first_folder
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY, FrameAnnotations, Role
 
@@ -107,12 +108,9 @@ class CrowdHuman(Reader):
         """Map image names without suffix to files, over all folders that exist; the first folder wins."""
         paths: dict[str, Path] = {}
         for name in folders:
-            folder = find(base, name)
-            self.findings.use(folder or base / name)
-            if folder is None or not folder.is_dir():
-                continue
-            for file in sorted(folder.iterdir()):
-                if file.suffix.lower() in IMAGE_SUFFIXES:
+            folder = first_folder(base, [name], self.findings)
+            for file in [] if folder is None else sorted(folder.iterdir()):
+                if is_image(file.name):
                     paths.setdefault(file.stem, file)
         return paths
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from jde_lightning.boxes import area, cxcywh_to_xyxy
-from jde_lightning.data.readers.base import Reader, Supervision, find
+from jde_lightning.data.readers.base import Reader, Supervision
 from jde_lightning.data.readers.eth_files import (
     EthSequence,
     find_sequences,
@@ -19,7 +19,9 @@ from jde_lightning.data.readers.eth_files import (
     read_label_file,
     read_list,
 )
-from jde_lightning.data.readers.listing import image_files, is_junk, size_of_video
+from jde_lightning.data.readers.folders import images_in, is_junk
+from jde_lightning.data.readers.locate import first_folder
+from jde_lightning.data.readers.sequence_folders import size_of_video
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY, FloatArray, FrameAnnotations, IntArray, Role
 
@@ -78,10 +80,11 @@ class ETH(Reader):
         Raises:
             InputError: if no sequence is found, one that is wanted is not there, or an annotation is broken.
         """
-        base = self._base(root / self.path)
+        path = root / self.path
+        base = first_folder(path, ("ETHZ", "ETH"), self.findings) or path
         wanted = self._select(find_sequences(base, self.refined, self.findings), base)
         for sequence in wanted:
-            files, empty = image_files(self.findings.use(sequence.images)) if sequence.images else ([], [])
+            files, empty = images_in(self.findings.use(sequence.images)) if sequence.images else ([], [])
             overlap = sequence.overlap(len(files))
             if overlap and not self.mot_overlap:
                 what = f"sequence {sequence.name} left out, it is {overlap} (`mot_overlap: true` reads it)"
@@ -92,14 +95,6 @@ class ETH(Reader):
         if self.findings.missing and not any(sequence.images for sequence in wanted):
             msg = f"{base}: none of the {len(self.findings.missing)} annotated images is there, first "
             raise InputError(msg + f"{self.findings.missing[0]}; unpack the images of the left camera there")
-
-    def _base(self, path: Path) -> Path:
-        for name in ("ETHZ", "ETH"):
-            folder = find(path, name)
-            self.findings.use(folder or path / name)
-            if folder is not None and folder.is_dir():
-                return folder
-        return path
 
     def _select(self, sequences: list[EthSequence], base: Path) -> list[EthSequence]:
         if self.sequences is None:

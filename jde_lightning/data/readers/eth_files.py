@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jde_lightning.data.readers.findings import Findings
-from jde_lightning.data.readers.listing import image_files, is_junk, subfolders
+from jde_lightning.data.readers.folders import images_in, is_junk, subfolders
 from jde_lightning.errors import InputError
 
 MOT_OVERLAP = {"pedcross2": "MOT16/17-05", "linthescher": "MOT16/17-06"}
@@ -220,7 +220,7 @@ def _images_of(file: Path, base: Path, findings: Findings) -> Path | None:
         for folder in _walk(above, _DEPTH - 1, findings):
             other = known_name(folder, base)
             if sequence is None or other in (None, sequence):
-                best[folder] = len(names.intersection(image.stem for image in image_files(folder)[0]))
+                best[folder] = len(names.intersection(image.stem for image in images_in(folder)[0]))
         if max(best.values(), default=0):
             break
     most = max(best.values(), default=0)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from jde_lightning.data.readers.base import Supervision, find
-from jde_lightning.data.readers.image_folders import ImageFolders
+from jde_lightning.data.readers.base import Supervision
+from jde_lightning.data.readers.folders import Folders, find
 from jde_lightning.data.readers.lists import read_list
 from jde_lightning.data.readers.normalized import Row, whole
 from jde_lightning.data.readers.text_labels import IMAGES, LabelColumns, TextLabels
@@ -83,7 +83,7 @@ class LabelsWithIds(TextLabels):
         Raises:
             InputError: if a list, all images or all labels are missing, or a line is broken.
         """
-        folders = ImageFolders(self.findings)
+        folders = Folders(self.findings)
         base, lists = self._lists(root)
         images = self._listed_images(lists, base, folders) if lists else [self._all_images(base, folders)]
         source = lists[0].file if len(lists) == 1 else base
@@ -123,7 +123,7 @@ class LabelsWithIds(TextLabels):
         frame.boxes -= np.float32(self.coordinate_base)
         return frame
 
-    def _all_images(self, base: Path, folders: ImageFolders) -> list[Path]:
+    def _all_images(self, base: Path, folders: Folders) -> list[Path]:
         images = folders.images(base)
         inside = [image for image in images if IMAGES in map(str.lower, image.parts[:-1])]
         if not inside:
@@ -133,7 +133,7 @@ class LabelsWithIds(TextLabels):
             self.findings.notes[f"images outside of folders called {IMAGES!r}, left out"] += len(images) - len(inside)
         return inside
 
-    def _listed_images(self, lists: list[_List], base: Path, folders: ImageFolders) -> list[list[Path]]:
+    def _listed_images(self, lists: list[_List], base: Path, folders: Folders) -> list[list[Path]]:
         """Find the images of each list; what is not there is noted as missing."""
         images = []
         for item in lists:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jde_lightning.data.images import IMAGE_SUFFIXES
-from jde_lightning.data.readers.base import find
 from jde_lightning.data.readers.findings import Findings
+from jde_lightning.data.readers.folders import find, images_below
 from jde_lightning.errors import InputError
-
-_RUBBISH = (".", "__MACOSX", "@eaDir")  # what archivers and network drives leave behind, AppleDouble files included
 
 
 def first_file(base: Path, candidates: Sequence[str], findings: Findings) -> Path | None:
@@ -25,22 +22,12 @@ def first_file(base: Path, candidates: Sequence[str], findings: Findings) -> Pat
     Returns:
         The existing file, ``None`` if there is none.
     """
-    for candidate in candidates:
-        path = find(base, candidate)
-        findings.use(path or base / candidate)
-        if path is not None and path.is_file():
-            return path
-    return None
+    return next((path for path in _tried(base, candidates, findings) if path.is_file()), None)
 
 
 def first_folder(base: Path, candidates: Sequence[str], findings: Findings) -> Path | None:
     """Return the first folder there is; see :func:`first_file`."""
-    for candidate in candidates:
-        path = find(base, candidate)
-        findings.use(path or base / candidate)
-        if path is not None and path.is_dir():
-            return path
-    return None
+    return next((path for path in _tried(base, candidates, findings) if path.is_dir()), None)
 
 
 def images_by_stem(base: Path, candidates: Sequence[str], findings: Findings) -> dict[str, str]:
@@ -56,7 +43,7 @@ def images_by_stem(base: Path, candidates: Sequence[str], findings: Findings) ->
     """
     folder = first_folder(base, candidates, findings)
     images: dict[str, str] = {}
-    for path in [] if folder is None else image_files(folder, findings):
+    for path in [] if folder is None else images_below(folder, findings):
         images.setdefault(os.path.splitext(os.path.basename(path))[0], path)  # noqa: PTH119, PTH122
     return images
 
@@ -75,24 +62,10 @@ def no_images(base: Path, candidates: Sequence[str], missing: Sequence[str], dow
     return InputError(msg + ", or set `images` to their folder")
 
 
-def image_files(folder: Path, findings: Findings) -> list[str]:
-    """List all images below a folder, the deepest sub-folders included.
-
-    Args:
-        folder: an existing folder.
-        findings: notes every folder that was listed.
-
-    Returns:
-        Paths that begin with ``folder``, sorted within each folder. Strings, because a video dataset has a quarter of
-        a million of them.
-    """
-    found: list[str] = []
-    for where, below, names in os.walk(folder, followlinks=True):
-        findings.use(Path(where))
-        below[:] = sorted(name for name in below if not name.startswith(_RUBBISH))
-        found += [
-            f"{where}{os.sep}{name}"
-            for name in sorted(names)
-            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(_RUBBISH)  # noqa: PTH122
-        ]
-    return found
+def _tried(base: Path, candidates: Sequence[str], findings: Findings) -> Iterator[Path]:
+    """Yield the candidates that exist; those that were asked for are noted, there or not."""
+    for candidate in candidates:
+        path = find(base, candidate)
+        findings.use(path or base / candidate)
+        if path is not None:
+            yield path

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from jde_lightning.boxes import area
-from jde_lightning.data.readers.base import Reader, Supervision, find
-from jde_lightning.data.readers.listing import size_of_video
+from jde_lightning.data.readers.base import Reader, Supervision
+from jde_lightning.data.readers.folders import find
 from jde_lightning.data.readers.mot_files import (
     SequenceInfo,
     first_half_end,
@@ -50,6 +50,7 @@ from jde_lightning.data.readers.mot_sequences import (
     sequence_name,
     usual_places,
 )
+from jde_lightning.data.readers.sequence_folders import size_of_video
 from jde_lightning.errors import InputError
 from jde_lightning.structures import BoolArray, FrameAnnotations, IntArray, Role
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jde_lightning.data.readers.findings import Findings
-from jde_lightning.data.readers.listing import image_files
+from jde_lightning.data.readers.folders import images_in
 from jde_lightning.data.readers.mot_presets import FirstNumber
 from jde_lightning.errors import InputError
 
@@ -80,7 +80,7 @@ def numbered_images(folder: Path, suffix: str, hint: str, findings: Findings) ->
     if not findings.use(folder).is_dir():
         msg = f"{folder}: no such folder, expected images; {hint}"
         raise InputError(msg)
-    good, empty = image_files(folder)
+    good, empty = images_in(folder)
     findings.corrupt += map(str, empty)
     files = sorted([*good, *empty])
     files = [file for file in files if file.suffix.lower() == suffix] or files

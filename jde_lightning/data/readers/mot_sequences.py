@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
-from jde_lightning.data.readers.base import find, sequence_key
+from jde_lightning.data.readers.base import sequence_key
 from jde_lightning.data.readers.findings import Findings
-from jde_lightning.data.readers.listing import subfolders
+from jde_lightning.data.readers.folders import find, subfolders
 from jde_lightning.errors import InputError
 
 logger = logging.getLogger(__name__)

@@ -1,11 +1,11 @@
-"""Videos that lie on disk as folders of frames: which folder is the sequence, and which number the frame has."""
+"""Videos that lie on disk as folders of frames: the sequence, the frame numbers, the image size."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from jde_lightning.errors import InputError
 
@@ -13,6 +13,8 @@ _NOT_A_NAME = frozenset({"images", "image", "imgs", "img", "img1", "frames", "rg
 # Roboflow appends a random hexadecimal word to every name, whose digits are no frame number.
 _ROBOFLOW = re.compile(r"(_(jpe?g|png|bmp|webp))?\.rf\.[0-9A-Za-z]+$", re.IGNORECASE)
 _LARGEST = 2**63 - 1
+
+Key = TypeVar("Key", int, str)
 
 
 class VideoFrame(NamedTuple):
@@ -62,6 +64,24 @@ def video_frames(images: Sequence[Path]) -> list[VideoFrame]:
         numbered = zip(_frame_numbers(folder, files), files, strict=True)
         frames += [VideoFrame(image, name, number) for number, image in sorted(numbered)]
     return frames
+
+
+def size_of_video(images: dict[Key, Path], size_of: Callable[[Path], tuple[int, int] | None]) -> tuple[int, int] | None:
+    """Read the size that all images of a video have from the first one that is an image.
+
+    Args:
+        images: the images by frame number or name; those that are tried in vain are taken out.
+        size_of: reads a size, ``None`` if a file is no image.
+
+    Returns:
+        Width and height in pixels, ``None`` if no file is an image.
+    """
+    for key in sorted(images):
+        size = size_of(images[key])
+        if size is not None:
+            return size
+        del images[key]
+    return None
 
 
 def _sequence_name(folder: Path) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from jde_lightning.data.readers.base import Reader, Supervision
 from jde_lightning.data.readers.copies import COPIES_LEFT_OUT, one_copy
-from jde_lightning.data.readers.image_folders import ImageFolders
+from jde_lightning.data.readers.folders import Folders
 from jde_lightning.data.readers.normalized import Row, check_boxes, fractions_to_pixels, read_rows
 from jde_lightning.data.readers.sequence_folders import video_frames
 from jde_lightning.errors import InputError
@@ -111,7 +111,7 @@ class TextLabels(Reader):
             self.findings.notes["images listed more than once, read once"] += len(listed) - len(once)
         return once
 
-    def labelled(self, images: Sequence[Path], folders: ImageFolders, source: Path) -> list[LabelledImage]:
+    def labelled(self, images: Sequence[Path], folders: Folders, source: Path) -> list[LabelledImage]:
         """Find the label files of images, and their places in videos.
 
         Args:
@@ -181,7 +181,7 @@ class TextLabels(Reader):
             frame_rate=self.frame_rate,
         )
 
-    def _label_file(self, image: Path, folders: ImageFolders) -> Path | None:
+    def _label_file(self, image: Path, folders: Folders) -> Path | None:
         return folders.file(self.label_path(image))
 
     def label_path(self, image: Path) -> Path:
@@ -202,7 +202,7 @@ class TextLabels(Reader):
             raise InputError(msg)
         return Path(*parts[:last], self.label_folder, *parts[last + 1 :], f"{image.stem}.txt")
 
-    def _refuse_unlabelled(self, images: Sequence[Path], folders: ImageFolders, source: Path) -> None:
+    def _refuse_unlabelled(self, images: Sequence[Path], folders: Folders, source: Path) -> None:
         """Tell background images, whose folders of labels are there and empty, from images with misplaced labels."""
         looked_in = dict.fromkeys(self.label_path(image).parent for image in images)
         texts = {folder: sorted(filter(_is_label_file, folders.names(folder))) for folder in looked_in}

@@ -10,10 +10,10 @@ import numpy as np
 
 from jde_lightning.boxes import xyxy_to_cxcywh
 from jde_lightning.data.images import IMAGE_SUFFIXES, is_rotated
-from jde_lightning.data.readers.base import Supervision, find
+from jde_lightning.data.readers.base import Supervision
 from jde_lightning.data.readers.class_choice import ClassChoice, Classes
 from jde_lightning.data.readers.data_yaml import DataYAML, read_data_yaml
-from jde_lightning.data.readers.image_folders import ImageFolders
+from jde_lightning.data.readers.folders import Folders, find
 from jde_lightning.data.readers.lists import read_list
 from jde_lightning.data.readers.normalized import Row, whole
 from jde_lightning.data.readers.text_labels import NO_LABELS, LabelColumns, LabelledImage, TextLabels
@@ -101,7 +101,7 @@ class YOLOText(TextLabels):
         Raises:
             InputError: if the file or folder, all images or all labels are missing, or a line is broken.
         """
-        folders = ImageFolders(self.findings)
+        folders = Folders(self.findings)
         source, described = self._source(root)
         self._keypoint_columns = described.keypoint_columns
         self._choose_classes(described.names, source)
@@ -204,7 +204,7 @@ class YOLOText(TextLabels):
         choice = ClassChoice(names, self.classes, f"{source}: names")
         self._labels, self.class_names = choice.labels, choice.names
 
-    def _images_of(self, place: Path, base: Path, folders: ImageFolders) -> list[Path]:
+    def _images_of(self, place: Path, base: Path, folders: Folders) -> list[Path]:
         """List the images of a folder or a text list; what is listed and not there is noted as missing."""
         if place.is_dir():
             images = folders.images(place)
@@ -233,7 +233,7 @@ class YOLOText(TextLabels):
             raise InputError(msg)
         return images
 
-    def _note_leftover_labels(self, items: list[LabelledImage], folders: ImageFolders, places: list[Path]) -> None:
+    def _note_leftover_labels(self, items: list[LabelledImage], folders: Folders, places: list[Path]) -> None:
         """Count label files that no image belongs to; a list may leave images out on purpose."""
         if not all(place.is_dir() for place in places):
             return
