@@ -9,6 +9,7 @@ and ignore flags with the same mask.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -147,6 +148,12 @@ def is_affine(matrix: FloatArray) -> bool:
     return not matrix[2, :2].any()
 
 
+def is_upright(matrix: Sequence[Sequence[float]]) -> bool:
+    """Whether a warp only moves, scales and mirrors; three rows of three."""
+    (_, xy, _), (yx, _, _), (px, py, _) = matrix
+    return xy == yx == px == py == 0
+
+
 def warp_image(image: ImageArray, matrix: FloatArray, size: int) -> ImageArray:
     """Warp ``(H, W, C)`` into ``(size, size, C)``, grey where the source ends; fastest with four channels."""
     border = (PADDING,) * 4
@@ -167,6 +174,8 @@ def warp_boxes(boxes: FloatArray, matrix: FloatArray) -> FloatArray:
     """
     if len(boxes) == 0:
         return boxes.copy()
+    if is_upright(matrix.tolist()):
+        return boxes * matrix[[0, 1, 0, 1], [0, 1, 0, 1]] + matrix[[0, 1, 0, 1], 2]
     corners = np.ones((len(boxes) * 4, 3), dtype=boxes.dtype)
     corners[:, :2] = boxes[:, [0, 1, 2, 3, 0, 3, 2, 1]].reshape(-1, 2)
     warped = corners @ matrix.T

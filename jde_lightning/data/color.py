@@ -11,7 +11,7 @@ from jde_lightning.data.mosaic import Region
 
 # Pixels that are changed at a time: a strip with its scratch memory stays in the processor's second-level cache, and
 # the calls are still few.
-_STRIP_PIXELS = 60_000
+_STRIP_PIXELS = 90_000
 _ROUND_DOWN = -0.4999  # before OpenCV rounds to nearest
 _RAMP = np.arange(256, dtype=np.uint8)
 
@@ -53,7 +53,8 @@ class ColorChanger:
             return
         rows = max(1, _STRIP_PIXELS // (x2 - x1))
         self._reserve(rows * (x2 - x1))
-        factors = [_factor(1 + gain, table) for gain, table in zip(gains, tables, strict=True)]
+        hue, *others = tables
+        factors = [_factor(1.0, hue[:180]), *map(_factor, 1 + gains[1:], others)]
         for top in range(y1, y2, rows):
             bottom = min(top + rows, y2)
             self._change(image[top:bottom, x1:x2], tables, factors, rgb[top:bottom, x1:x2])
@@ -108,7 +109,7 @@ def _factor(factor: float, table: ImageArray) -> float | None:
 
     OpenCV multiplies four times as fast as it looks up.
     """
-    multiplied = cv2.convertScaleAbs(_RAMP, None, factor, _ROUND_DOWN)
+    multiplied = cv2.convertScaleAbs(_RAMP[: len(table)], None, factor, _ROUND_DOWN)
     return factor if np.array_equal(multiplied.reshape(-1), table) else None
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from jde_lightning.data.augment import is_affine
+from jde_lightning.data.augment import is_affine, is_upright
 from jde_lightning.data.images import PADDING, ImageArray
 from jde_lightning.data.mosaic import MosaicView, Region
 from jde_lightning.data.painting import Decoded, Painting
@@ -128,12 +128,6 @@ class FusedPainter:
     def __setstate__(self, state: dict[str, int]) -> None:
         """Arrive empty."""
         self.__init__(state["size"])  # type: ignore[misc]
-
-
-def is_upright(matrix: _Matrix) -> bool:
-    """Whether a warp only moves, scales and mirrors."""
-    (_, xy, _), (yx, _, _), (px, py, _) = matrix
-    return xy == yx == px == py == 0
 
 
 def upright_regions(view: MosaicView, size: int, flip: bool) -> list[Region | None]:
