@@ -112,9 +112,10 @@ class MosaicBatchSampler(DistributedSampler[Any]):
         self._first_batch = batch
 
     def __iter__(self) -> Iterator[list[MosaicRequest]]:
-        """Return the batches of the epoch that ``set_epoch`` said."""
+        """Yield the batches of the epoch that ``set_epoch`` said."""
+        # When the first one is wanted, not before: a loader with workers asks twice and throws the first away.
         first, self._first_batch = self._first_batch, 0
-        return self._requests(self.epoch, first)
+        yield from self._requests(self.epoch, first)
 
     def _requests(self, epoch: int, first_batch: int) -> Iterator[list[MosaicRequest]]:
         """The batches of an epoch from ``first_batch`` on."""
