@@ -83,7 +83,8 @@ def find_overlaps(train: FrameIndex, val: FrameIndex) -> list[Overlap]:
         if frames:
             text = f"the training holds {_frames(frames)} of the validation's {second}"
             text += "" if first == second else f", as {first}"
-            text += "" if _comparable(ours, a, theirs, b) else " (one video, counted differently: all are suspected)"
+            if ours.videos[a] == theirs.videos[b] and not _comparable(ours, a, theirs, b):
+                text += " (one video, counted differently: all are suspected)"
             leaks.append(Overlap("leak", first, second, frames, f"{text}; leave them out of one of the two"))
         else:
             text = (

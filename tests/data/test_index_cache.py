@@ -139,6 +139,8 @@ def test_another_root_is_another_entry_and_paths_do_not_depend_on_the_working_fo
     (root / "below").mkdir()
     (root / "below" / "a.txt").write_text("1.jpg 1\n")
     assert reads(load, folder, root / "below")[1] == 1
+    assert reads(load, folder, root)[1] == 0
+    assert len(entries(folder)) == 2
 
 
 def cut(entry):

@@ -98,6 +98,15 @@ def test_equal_names_of_different_datasets_are_different_videos_unless_their_fil
     assert overlaps([mine], [sequence("seq1", [2, 3], "other", "x")]) == [("leak", "mine/seq1", "other/seq1", 1)]
 
 
+def test_a_list_of_a_sequence_is_known_by_its_files():
+    listed = [make_frame(Path("x", "seq1", f"{n:06d}.jpg"), 1, dataset="list", identities=[-1]) for n in (1, 2)]
+    (leak,) = find_overlaps(index(listed), index(sequence("seq1", [2, 3], "mine", "x")))
+    assert (
+        leak.text
+        == "the training holds 1 frame of the validation's mine/seq1, as list; leave them out of one of the two"
+    )
+
+
 def images(folder, names, dataset="P", **changes):
     return [make_frame(Path(folder, name), 1, dataset=dataset, **changes) for name in names]
 
