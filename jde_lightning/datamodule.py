@@ -128,6 +128,9 @@ class JDEDataModule(pl.LightningDataModule):
         if image_size % 32 or image_size <= 0:
             msg = f"data.image_size must be a positive multiple of 32, got {image_size}"
             raise InputError(msg)
+        if cache not in ("none", "worker", "shared"):
+            msg = f"data.cache is {cache!r}, expected none, worker or shared"
+            raise InputError(msg)
         self.root = Path(root).expanduser()
         self.readers = {
             "train": train or [],

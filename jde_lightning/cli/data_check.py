@@ -56,12 +56,23 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: if the configuration cannot be used.
     """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    quiet = [logging.getLogger(name) for name in ("jde_lightning.data.readers", "jde_lightning.datamodule")]
+    levels = [logger.level for logger in quiet]
+    try:
+        for logger in quiet:
+            logger.setLevel(logging.ERROR)  # what they would warn of is printed
+        return _check(args)
+    finally:
+        for logger, level in zip(quiet, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _check(args: argparse.Namespace) -> int:
+    """What :func:`run` does."""
     from jde_lightning.cli.data_config import data_module_from_configs
     from jde_lightning.errors import InputError
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    for name in ("jde_lightning.data.readers", "jde_lightning.datamodule"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # what they would warn of is printed below
     data = data_module_from_configs(args.config, args.unknown)
     # What cannot be read is told split by split below; the others are to be reported all the same.
     with suppress(InputError):

@@ -93,6 +93,8 @@ class JDELightningCLI(LightningCLI):
         """
         verb = self.config.get("subcommand")
         path = verb and self.config[verb].get("ckpt_path")
+        if path == "last":
+            path = self.config[verb]["ckpt_path"] = str(_last_checkpoint(self.config[verb]["trainer"]))
         if path and path not in ("last", "best", "hpc") and not str(path).startswith("registry:"):
             if not Path(path).is_file():
                 msg = f"--ckpt_path {path}: no such file; expected a checkpoint, or one of last, best"
@@ -116,6 +118,21 @@ class JDELightningCLI(LightningCLI):
             board = TensorBoardLogger(folder, name="", default_hp_metric=False)
             kwargs["logger"] = [board, CSVLogger(folder, name="", version=f"version_{board.version}")]
         return super().instantiate_trainer(**kwargs)
+
+
+def _last_checkpoint(trainer: Any) -> Path:
+    """The newest last.ckpt of all runs in a folder: Lightning looks in the folder of the new run only, and finds none.
+
+    Raises:
+        InputError: if no run has one.
+    """
+    folder = Path(trainer["default_root_dir"] or "runs")
+    found = sorted(folder.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        msg = f"--ckpt_path last: no version_*/checkpoints/last.ckpt in {folder} (trainer.default_root_dir)"
+        raise InputError(msg)
+    logging.getLogger(__name__).info("goes on from %s", found[-1])
+    return found[-1]
 
 
 def _model_words(words: Sequence[str]) -> list[str]:

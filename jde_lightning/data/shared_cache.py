@@ -46,8 +46,8 @@ class SharedTileCache:
     def __init__(
         self, num_images: int, max_bytes: int, behind: TileCache | None = None, path: Path | None = None
     ) -> None:
-        if os.name != "posix":
-            msg = "data.cache: shared needs Linux or macOS; use worker"
+        if not hasattr(os, "posix_fallocate"):
+            msg = "data.cache is shared, which needs Linux (or another POSIX system with posix_fallocate); use worker"
             raise InputError(msg)
         self.num_images = num_images
         self.max_bytes = max_bytes
