@@ -59,7 +59,7 @@ def _read_all(cache, keys, loads):
         assert np.array_equal(cache.get(key, load), image_of(key))
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["spawn"])
 def test_processes_share_what_they_load(method):
     context = multiprocessing.get_context(method)
     cache, loads = SharedTileCache(20, 100_000), context.Queue()
@@ -76,7 +76,7 @@ def test_processes_share_what_they_load(method):
 
 
 def test_two_processes_at_once_disturb_nobody():
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     cache, loads = SharedTileCache(200, 10_000_000), context.Queue()
     processes = [context.Process(target=_read_all, args=(cache, list(range(200)), loads)) for _ in range(3)]
     for process in processes:
