@@ -1,4 +1,4 @@
-"""Files and folders are written whole: under a temporary name in the same folder, then renamed."""
+"""Files and folders are written whole: under a temporary name in the same folder, then renamed. And YAML is read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from jde_lightning.errors import InputError
 
 
 @contextmanager
@@ -56,6 +59,30 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_yaml(path: Path, expected: str) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Args:
+        path: the file, which must exist.
+        expected: what the mapping should hold, for the error.
+
+    Raises:
+        InputError: if the file is no YAML, or holds something else.
+    """
+    import yaml  # where files are only written, nobody needs it
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        msg = f"{path}: no YAML ({reason}); expected {expected}"
+        raise InputError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"{path}: found {str(content)[:40]!r}, expected {expected}"
+        raise InputError(msg)
+    return content
 
 
 def _permissions(of_new: int) -> int:

@@ -203,7 +203,7 @@ class JDEModule(pl.LightningModule):
         """Bring images to float in 0..1 and to the network's memory format."""
         if images.dtype == torch.uint8:
             images = images.to(torch.float32).div_(255)
-        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+        return images.contiguous(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
 
     def _frozen(self) -> list[nn.Module]:
         """The layers, and branches of the head, that are not trained."""

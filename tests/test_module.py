@@ -149,6 +149,15 @@ def test_frozen_statistics_survive_a_fit(tmp_path):
         assert torch.equal(value, after[name]) == (int(name.split(".")[1]) < 11), name
 
 
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_images_get_the_memory_format_that_was_chosen_whatever_they_had(channels_last):
+    jde = module(channels_last=channels_last)
+    wanted = torch.channels_last if channels_last else torch.contiguous_format
+    for given in (torch.contiguous_format, torch.channels_last):  # mosaics arrive channels-last
+        images = torch.zeros(2, 3, 64, 32, dtype=torch.uint8).contiguous(memory_format=given)
+        assert jde._prepare(images).is_contiguous(memory_format=wanted)
+
+
 def test_endless_training_is_refused_because_the_schedule_needs_an_end():
     jde = attach(module(), steps=float("inf"), epochs=-1)
     with pytest.raises(InputError, match="set trainer.max_epochs"):

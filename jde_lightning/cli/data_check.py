@@ -201,7 +201,7 @@ def _draw(data: JDEDataModule, indices: dict[str, FrameIndex], output: Path, sam
     for split, index in indices.items():
         drawn = [_picture_of(index.frame(i)) for i in _spread(index, samples)]
         pictures[f"{split}_frames.jpg"] = grid(drawn, _TILE)
-    if "train" in indices and len(indices["train"]):
+    if {"train", "val"} <= indices.keys() and len(indices["train"]):
         data.setup("fit")
         batch = next(iter(data.train_dataloader()))
         arrays = [batch[key].numpy() for key in ("images", "boxes", "identities", "batch_idx")]

@@ -14,6 +14,7 @@ import jde_lightning.data.readers
 import jde_lightning.data.synthetic  # noqa: F401
 from jde_lightning.datamodule import JDEDataModule
 from jde_lightning.errors import InputError
+from jde_lightning.files import read_yaml
 
 
 def data_module_from_configs(configs: Sequence[Path], flags: Sequence[str] = ()) -> JDEDataModule:
@@ -48,15 +49,7 @@ def data_module_from_configs(configs: Sequence[Path], flags: Sequence[str] = ())
 def _data_of(path: Path) -> dict[str, Any]:
     """The ``data`` section of a configuration; empty if it has none."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_yaml(path, "a mapping with the key data").get("data") or {}
     except FileNotFoundError as error:
         msg = f"{path}: no such file; expected a configuration such as configs/quickstart.yaml"
         raise InputError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        msg = f"{path}: no YAML ({reason})"
-        raise InputError(msg) from error
-    if not isinstance(content, dict):
-        msg = f"{path}: expected a mapping with the key data, found {type(content).__name__}"
-        raise InputError(msg)
-    return content.get("data") or {}

@@ -9,15 +9,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from jde_lightning.boxes import ltwh_to_xyxy
-from jde_lightning.data.readers.base import Reader, Supervision
 from jde_lightning.data.readers.locate import first_file, first_folder, images_by_stem, no_images
 from jde_lightning.data.readers.matlab import column, elements, field, one_row_each, read_variable, text
+from jde_lightning.data.readers.person_search import PersonSearch
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY, FrameAnnotations, Role
 
@@ -36,7 +36,7 @@ Appearance = tuple[Any, ...]
 """One box of a person: name of the image, left, top, width and height, exactly as the files have it."""
 
 
-class CUHKSYSU(Reader):
+class CUHKSYSU(PersonSearch):
     """Read CUHK-SYSU.
 
     Every box is POSITIVE. The identity of a box is found by its image and its exact coordinates in ``Train.mat`` (in
@@ -44,30 +44,12 @@ class CUHKSYSU(Reader):
     names of the people (``p123``) and hold over the whole dataset. In a few images a person occurs twice. Boxes without
     width or height, of which there are some, are dropped.
 
-    Args:
-        split: ``train`` (11,206 images) is all images but those of ``pool.mat``, which are ``test`` (6,978).
-        images: folder of the images below ``path``; ``None`` tries ``Image/SSM`` and JDE's ``images`` beside the folder
-            ``annotation``.
-        path: folder of the dataset below the data root.
-        supervision: see :class:`~jde_lightning.data.readers.base.Reader`.
-        name: name of the dataset.
-        min_visibility: see :class:`~jde_lightning.data.readers.base.Reader`; the dataset does not say how visible
-            people are.
+    Of ``split``, ``train`` (11,206 images) is all images but those of ``pool.mat``, which are ``test`` (6,978). The
+    images are looked for in ``Image/SSM`` and in JDE's ``images``. Arguments are those of
+    :class:`~jde_lightning.data.readers.person_search.PersonSearch`.
     """
 
-    def __init__(
-        self,
-        split: Literal["train", "test", "all"] = "train",
-        images: str | None = None,
-        path: str = ".",
-        supervision: Supervision = "self",
-        name: str = "CUHK-SYSU",
-        min_visibility: float = 0.0,
-    ) -> None:
-        super().__init__(name, supervision, min_visibility)
-        self.split = split
-        self.images = images
-        self.path = path
+    usual_name = "CUHK-SYSU"
 
     def frames(self, root: Path) -> Iterator[FrameAnnotations]:
         """Read all images of the split that are on disk.
@@ -84,18 +66,11 @@ class CUHKSYSU(Reader):
         identities = self._identities(annotations, boxes)
         beside, folders = (annotations.parent, _IMAGES) if self.images is None else (base, [self.images])
         paths = images_by_stem(beside, folders, self.findings)
-        found, missing = 0, self.findings.missing
-        for image in self._images_of_split(annotations, boxes):
-            path = paths.get(Path(image).stem)
-            if path is None:
-                missing.append(image)
-                continue
-            found += 1
-            size = self.size_of(Path(path))
-            if size is not None:
-                yield self._frame(Path(path), size, image, boxes[image], identities)
-        if missing and not found:
-            raise no_images(beside, folders, missing, _DOWNLOAD)
+        names = self._images_of_split(annotations, boxes)
+        for image, path, size in self.on_disk(names, paths):
+            yield self._frame(path, size, image, boxes[image], identities)
+        if names and len(self.findings.missing) == len(names):
+            raise no_images(beside, folders, names, _DOWNLOAD)
 
     def _annotation_file(self, folder: Path, names: Sequence[str]) -> Path:
         file = first_file(folder, names, self.findings)

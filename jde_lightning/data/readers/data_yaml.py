@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from jde_lightning.data.readers.findings import Findings
 from jde_lightning.errors import InputError
+from jde_lightning.files import read_yaml
 
 
 class DataYAML(NamedTuple):
@@ -43,7 +42,7 @@ def read_data_yaml(file: Path, split: str, root: Path, findings: Findings) -> Da
     Raises:
         InputError: if the file cannot be read, lacks the split, or a path leads nowhere.
     """
-    content = _load(file)
+    content = read_yaml(file, "the keys path, train, val and names")
     folder = _folder(content.get("path"), file, root, findings)
     key = "validation" if split == "val" and "val" not in content else split
     value = content.get(key)
@@ -57,19 +56,6 @@ def read_data_yaml(file: Path, split: str, root: Path, findings: Findings) -> Da
         raise InputError(msg)
     images = [_place(folder, entry, split, file, findings) for entry in entries]
     return DataYAML(folder, images, _names(content, file), _keypoint_columns(content, file))
-
-
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        msg = f"{file}: no YAML ({reason}); expected the keys path, train, val and names"
-        raise InputError(msg) from error
-    if not isinstance(content, dict):
-        msg = f"{file}: found {str(content)[:40]!r}, expected the keys path, train, val and names"
-        raise InputError(msg)
-    return content
 
 
 def _folder(path: Any, file: Path, root: Path, findings: Findings) -> Path:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from jde_lightning.boxes import ltwh_to_xyxy
-from jde_lightning.data.readers.base import Reader, Supervision
 from jde_lightning.data.readers.locate import first_file, first_folder, images_by_stem, no_images
 from jde_lightning.data.readers.matlab import elements, read_variable, stack, text
+from jde_lightning.data.readers.person_search import PersonSearch
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY, FrameAnnotations, Role
 
@@ -30,7 +29,7 @@ _DOWNLOAD = (
 )
 
 
-class PRW(Reader):
+class PRW(PersonSearch):
     """Read PRW.
 
     Every box is POSITIVE; the unknown people (id -2) have no identity. Identities hold over all six cameras, so the
@@ -38,30 +37,12 @@ class PRW(Reader):
     as if they showed different people. In a few frames a person occurs twice. Image sizes (five cameras have 1920 x
     1080, one 720 x 576 pixels) come from the image headers.
 
-    Args:
-        split: ``train`` (5,704 frames) or ``test`` (6,112), as listed in ``frame_{split}.mat``; ``all`` is both.
-        images: folder of the images below ``path``; ``None`` tries ``frames`` and JDE's ``images`` beside the folder
-            ``annotations``.
-        path: folder of the dataset below the data root.
-        supervision: see :class:`~jde_lightning.data.readers.base.Reader`.
-        name: name of the dataset.
-        min_visibility: see :class:`~jde_lightning.data.readers.base.Reader`; the dataset does not say how visible
-            people are.
+    ``train`` (5,704 frames) and ``test`` (6,112) are listed in ``frame_train.mat`` and ``frame_test.mat``. The
+    images are looked for in ``frames`` and in JDE's ``images``. Arguments are those of
+    :class:`~jde_lightning.data.readers.person_search.PersonSearch`.
     """
 
-    def __init__(
-        self,
-        split: Literal["train", "test", "all"] = "train",
-        images: str | None = None,
-        path: str = ".",
-        supervision: Supervision = "self",
-        name: str = "PRW",
-        min_visibility: float = 0.0,
-    ) -> None:
-        super().__init__(name, supervision, min_visibility)
-        self.split = split
-        self.images = images
-        self.path = path
+    usual_name = "PRW"
 
     def frames(self, root: Path) -> Iterator[FrameAnnotations]:
         """Read all frames of the split that are on disk.
@@ -74,21 +55,13 @@ class PRW(Reader):
         if annotations is None:
             msg = f"{base}: no folder `annotations`; {_DOWNLOAD}, or set `path` to the folder above it"
             raise InputError(msg)
-        stems = self._frames_of_split(annotations.parent)
+        names = [f"{stem}.jpg" for stem in self._frames_of_split(annotations.parent)]
         beside, folders = (annotations.parent, _IMAGES) if self.images is None else (base, [self.images])
         paths = images_by_stem(beside, folders, self.findings)
-        found, missing = 0, self.findings.missing
-        for stem in stems:
-            path = paths.get(stem)
-            if path is None:
-                missing.append(f"{stem}.jpg")
-                continue
-            found += 1
-            size = self.size_of(Path(path))
-            if size is not None:
-                yield self._frame(Path(path), size, annotations / f"{stem}.jpg.mat")
-        if missing and not found:
-            raise no_images(beside, folders, missing, _DOWNLOAD)
+        for name, path, size in self.on_disk(names, paths):
+            yield self._frame(path, size, annotations / f"{name}.mat")
+        if names and len(self.findings.missing) == len(names):
+            raise no_images(beside, folders, names, _DOWNLOAD)
 
     def _frames_of_split(self, folder: Path) -> list[str]:
         """Read the names of the frames, without suffix, from the lists."""
