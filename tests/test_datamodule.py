@@ -13,6 +13,7 @@ from jde_lightning import JDEDataModule
 from jde_lightning.data import AugmentationConfig, CrowdHuman, FrameIndex, IdentityTable, MOTChallenge, Reader
 from jde_lightning.data.synthetic import SyntheticCrowd
 from jde_lightning.errors import InputError
+from jde_lightning.losses.joint import positive_fraction
 from jde_lightning.metrics.detection import DetectionAP
 from jde_lightning.structures import Detections, FrameAnnotations
 
@@ -113,6 +114,7 @@ def test_the_synthetic_crowd_is_rendered_once(tmp_path):
         ({"batch_size": 0}, "data.batch_size must be at least 1, got 0"),
         ({"num_workers": -1}, "data.num_workers must be at least 0, got -1"),
         ({"epoch_repeats": 0}, "data.epoch_repeats must be at least 1, got 0"),
+        ({"cache_gb": -1}, "data.cache_gb must be at least 0, got -1"),
     ],
 )
 def test_values_out_of_range_are_named(root, kwargs, expected):
@@ -318,3 +320,80 @@ def test_no_run_no_file(root, tmp_path, monkeypatch):
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, fast_dev_run=1)
     trainer.fit(Mean(), data(root))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "batches"),
+    [
+        ({"mix": {"CrowdHuman": 3.0}}, (7 + 15) // 4),
+        ({"mix": {"MOT17": 2.0, "CrowdHuman": 0.4}}, (14 + 2) // 4),
+        ({"epoch_repeats": 2}, 24 // 4),
+    ],
+)
+@pytest.mark.parametrize("mode", ["buffer", "paired"])
+def test_weights_make_epochs_longer_or_shorter(root, kwargs, batches, mode):
+    module = data(root, mosaic_mode=mode, **kwargs)
+    module.setup("fit")
+    assert len(module.train_dataloader()) == batches
+    index = module.indices["train"]
+    requests = [request for batch in module.train_dataloader().sampler for request in batch]
+    counts = np.bincount([index.dataset_codes[request.frames[0]] for request in requests], minlength=2)
+    for name, weight in kwargs.get("mix", {}).items() if mode == "buffer" else ():
+        code = index.datasets.index(name)
+        shown = round(weight * np.count_nonzero(index.dataset_codes == code))
+        assert shown - len(requests) % 4 - 3 <= counts[code] <= shown
+
+
+def test_an_unknown_dataset_in_the_mix_is_named(root):
+    module = data(root, mix={"COCO": 2.0})
+    module.setup("fit")
+    with pytest.raises(InputError, match=r"data\.mix names 'COCO', but the training data are of 'MOT17', 'CrowdHuman'"):
+        module.train_dataloader()
+
+
+def test_background_can_be_left_out(root):
+    module = data(root, train=[MOTChallenge(path="MOT17/train", min_visibility=1.1)], keep_background=False)
+    module.setup("fit")
+    with pytest.raises(InputError, match=r"none of the 7 training images is shown"):
+        module.train_dataloader()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_no_cache_changes_a_batch(root, workers):
+    def batches(**kwargs):
+        module = data(root, num_workers=workers, augmentation=AugmentationConfig(mixup=0.5, erase=0.5), **kwargs)
+        module.setup("fit")
+        return [{key: value.clone() for key, value in batch.items()} for batch in module.train_dataloader()]
+
+    reference = batches(cache="none")
+    for others in (
+        batches(cache="worker", cache_images=2),
+        batches(cache="shared"),
+        batches(cache="shared", cache_gb=0),
+    ):
+        assert all(
+            torch.equal(expected[key], found[key])
+            for expected, found in zip(reference, others, strict=True)
+            for key in expected
+        )
+
+
+def test_unfused_mosaics_have_the_same_boxes(root):
+    batches = []
+    for fused in (True, False):
+        module = data(root, fused=fused)
+        module.setup("fit")
+        batches.append(next(iter(module.train_dataloader())))
+    fused, unfused = batches
+    for key in set(fused) - {"images"}:
+        assert torch.equal(fused[key], unfused[key])
+    difference = (fused["images"].float() - unfused["images"].float()).abs().mean()
+    assert 0 < difference < 8  # tiny images are all detail
+
+
+@pytest.mark.parametrize(("mode", "least"), [("buffer", 0.02), ("paired", 0.12)])
+def test_identities_are_seen_twice_in_both_modes(root, mode, least):
+    module = data(root, mosaic_mode=mode, epoch_repeats=4)
+    module.setup("fit")
+    shares = [positive_fraction(batch["identities"]).item() for batch in module.train_dataloader()]
+    assert least < np.mean(shares) < 1

@@ -44,7 +44,10 @@ _LEARNED, _IGNORED, _UNUSED = 0, 1, 2
 
 
 def one_thread_per_worker(worker_id: int) -> None:
-    """Keep OpenCV to one thread in a worker process; for ``worker_init_fn`` of a data loader."""
+    """Keep OpenCV to one thread in a worker process; for ``worker_init_fn`` of a data loader.
+
+    Without it a forked worker may wait for ever for the threads that OpenCV had in the process it was forked from.
+    """
     del worker_id
     cv2.setNumThreads(0)
 

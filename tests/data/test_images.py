@@ -114,3 +114,25 @@ def test_a_cache_of_nothing_keeps_nothing():
     cache = TileCache(0)
     cache.get(1, lambda spare: np.zeros((1, 1, 3), np.uint8))
     assert len(cache) == 0
+
+
+def test_the_cache_stays_within_its_memory():
+    cache = TileCache(100, max_bytes=1000)
+    for key in range(20):
+        cache.get(key, lambda _: np.zeros((10, 10, 3), np.uint8))
+    assert len(cache) == 3
+    assert 19 in cache
+    cache.get(20, lambda _: np.zeros((30, 30, 3), np.uint8))  # larger than all of it
+    assert len(cache) == 0
+
+
+def test_a_forgotten_image_lends_its_memory_to_the_next():
+    cache, spares = TileCache(1), []
+
+    def load(spare):
+        spares.append(spare)
+        return np.zeros((4, 4, 3), np.uint8)
+
+    images = [cache.get(key, load) for key in range(3)]
+    assert spares[:2] == [None, None]
+    assert spares[2] is images[0]

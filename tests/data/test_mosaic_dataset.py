@@ -241,3 +241,83 @@ def test_frames_are_letterboxed_with_their_annotations(tmp_path):
     square = FrameDataset(index, 128, square=True)[0]
     assert square.image.shape == (3, 128, 128)
     assert square.boxes[0].tolist() == [8, 28, 40, 96]
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("mode", ["buffer", "paired"])
+def test_mixup_keeps_the_boxes_and_identities_of_both(colored, mode, fused):
+    config = AugmentationConfig(hsv_h=0, hsv_s=0, hsv_v=0, mixup=1.0)
+    mixed = MosaicDataset(colored, colored.identities, 192, config, fused=fused)
+    alone = MosaicDataset(colored, colored.identities, 192, COLORLESS, fused=fused)
+    checked = 0
+    for batch in MosaicBatchSampler(16, 4, mode, mixup=True):
+        for request in batch:
+            sample, first = mixed[request], alone[request]
+            count = len(first.boxes)
+            # the first mosaic is as it is without MixUp, the second one comes after it
+            np.testing.assert_array_equal(sample.boxes[:count], first.boxes)
+            np.testing.assert_array_equal(sample.identities[:count], first.identities)
+            assert set(sample.source_frames[count:]) <= set(request.mixup)
+            assert len(sample.ignore_boxes) >= len(first.ignore_boxes)
+            for box, identity in zip(sample.boxes, sample.identities.tolist(), strict=True):
+                x, y = ((box[:2] + box[2:]) / 2).astype(int)
+                # a third at least of the pixel is the box's own colour, a third of any other
+                rest = sample.image[:, y, x] - 0.3 * np.array(color_of(identity))
+                assert (rest >= -3).all()
+                assert (rest <= 0.7 * 255 + 3).all()
+                checked += 1
+    assert checked > 60
+
+
+def test_mixup_follows_from_the_request_and_from_its_probability(colored):
+    batch = next(iter(MosaicBatchSampler(16, 8, mixup=True)))
+    half = MosaicDataset(colored, colored.identities, 96, AugmentationConfig(mixup=0.5))
+    never = MosaicDataset(colored, colored.identities, 96, AugmentationConfig())
+    same = [np.array_equal(a.image, b.image) for a, b in zip(half[batch], never[batch], strict=True)]
+    assert 0 < sum(same) < 8
+    for a, b in zip(half[batch], half[batch], strict=True):
+        np.testing.assert_array_equal(a.image, b.image)
+    without = [request._replace(mixup=None) for request in batch]
+    for a, b in zip(half[without], never[batch], strict=True):
+        np.testing.assert_array_equal(a.image, b.image)
+
+
+@pytest.mark.parametrize("amodal", [False, True])
+@pytest.mark.parametrize("fill", ["grey", "noise"])
+def test_erasing_changes_pixels_inside_boxes_only(colored, fill, amodal):
+    config = AugmentationConfig(erase=1.0, erase_fill=fill)
+    erasing = MosaicDataset(colored, colored.identities, 192, config, amodal_boxes=amodal)
+    plain = MosaicDataset(colored, colored.identities, 192, AugmentationConfig(), amodal_boxes=amodal)
+    erased = 0
+    for batch in MosaicBatchSampler(16, 4, "paired"):
+        for ours, expected in zip(erasing[batch], plain[batch], strict=True):
+            for field in set(ours._fields) - {"image"}:
+                np.testing.assert_array_equal(getattr(ours, field), getattr(expected, field))
+            changed = (ours.image != expected.image).any(0)
+            inside = np.zeros((192, 192), bool)
+            for x1, y1, x2, y2 in ours.boxes.clip(0, 192).round().astype(int).tolist():
+                inside[y1:y2, x1:x2] = True
+            assert not (changed & ~inside).any()
+            erased += changed.sum()
+        for a, b in zip(erasing[batch], erasing[batch], strict=True):
+            np.testing.assert_array_equal(a.image, b.image)
+    assert erased > 1000
+
+
+def test_the_images_of_a_batch_are_its_memory(colored):
+    dataset = MosaicDataset(colored, colored.identities, 96)
+    requests = next(iter(MosaicBatchSampler(16, 4)))
+    samples = dataset[requests]
+    batch = collate_training(samples)
+    assert np.shares_memory(batch["images"].numpy(), samples[0].image)
+    assert batch["images"].is_contiguous(memory_format=torch.channels_last)
+    kept = batch["images"].clone()
+    later = [
+        collate_training(dataset[requests[::-1]]) for _ in range(5)
+    ]  # a batch that is in use is never painted over
+    assert torch.equal(batch["images"], kept)
+    assert torch.equal(later[0]["images"].flip(0), kept)
+    apart = collate_training([dataset[request] for request in requests])
+    assert torch.equal(apart["images"], kept)
+    assert torch.equal(collate_training(samples[1:])["images"], kept[1:])
+    assert torch.equal(collate_training(samples[::-1])["images"], kept.flip(0))

@@ -200,3 +200,48 @@ def test_lightning_leaves_the_samplers_alone():
     # Lightning replaces every sampler that is no DistributedSampler when it runs on several processes.
     assert issubclass(MosaicBatchSampler, DistributedSampler)
     assert issubclass(SequenceBatchSampler, DistributedSampler)
+
+
+@pytest.mark.parametrize("mode", ["buffer", "paired"])
+@pytest.mark.parametrize("first", [0, 3, 11, 12])
+def test_an_epoch_can_begin_in_its_middle(mode, first):
+    sampler = MosaicBatchSampler(48, 4, mode, mixup=True)
+    sampler.set_epoch(2)
+    whole = list(sampler)
+    sampler.start_at(first)
+    assert list(sampler) == whole[first:]
+    sampler.start_at(0)
+    assert list(sampler) == whole
+    assert len(sampler) == 12
+
+
+@pytest.mark.parametrize("mode", ["buffer", "paired"])
+def test_mixup_brings_a_second_mosaic_and_changes_nothing_else(mode):
+    plain = MosaicBatchSampler(64, 8, mode, buffer_size=16)
+    mixed = MosaicBatchSampler(64, 8, mode, buffer_size=16, mixup=True)
+    queue = tiles(plain, 0)[..., 0].reshape(-1).tolist()
+    for sampler in (plain, mixed):
+        sampler.set_epoch(1)
+    seen = 0
+    for before, after in zip(plain, mixed, strict=True):
+        assert all(request.mixup is None for request in before)
+        assert [request[:2] for request in before] == [request[:2] for request in after]
+        in_batch = {frame for request in after for frame in request.frames}
+        for request in after:
+            assert len(request.mixup) == 4
+            queue.append(request.frames[0])
+            # nothing has to be decoded that is not in use anyway
+            assert set(request.mixup) <= (set(queue[-16:]) if mode == "buffer" else in_batch)
+            seen += set(request.mixup) != set(request.frames)
+    assert seen > 50
+
+
+def test_mixup_draws_follow_from_seed_and_epoch():
+    def second(seed, epoch):
+        sampler = MosaicBatchSampler(64, 8, seed=seed, mixup=True)
+        sampler.set_epoch(epoch)
+        return [request.mixup for batch in sampler for request in batch]
+
+    assert second(0, 3) == second(0, 3)
+    assert second(0, 3) != second(0, 4)
+    assert second(0, 3) != second(1, 3)

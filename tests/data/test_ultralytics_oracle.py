@@ -67,29 +67,40 @@ def their_labels(frame: FrameAnnotations) -> dict:
 
 
 def run_theirs(frames, request, config, monkeypatch):
-    """Feed ultralytics the numbers that our dataset draws for the request."""
+    """Feed ultralytics the numbers that our dataset draws for the request, in our order."""
     rng = np.random.default_rng(request.seed)
-    with_mosaic = rng.random() < config.mosaic
-    tiles = [frames[i] for i in request.frames]
-    labels = their_labels(tiles[0])
-    queue: list[float] = []
-    monkeypatch.setattr(theirs.random, "uniform", lambda low, high: queue.pop(0))
-    if with_mosaic:
-        x, y = mosaic.draw_center(SIZE, rng)
-        transform = theirs.Mosaic(
-            SimpleNamespace(cache=None, get_image_and_label=lambda i: their_labels(tiles[i])), SIZE
-        )
-        transform.get_indexes = lambda: [1, 2, 3]
-        queue += [0.0, y, x]
-        labels = transform(labels)
-    draw = augment.draw_perspective(config, rng)
-    queue += list(draw)
-    labels = theirs.RandomPerspective(perspective=config.perspective, size=(SIZE, SIZE))(labels)
-    assert not queue
+    uniform: list[float] = []
+    monkeypatch.setattr(theirs.random, "uniform", lambda low, high: uniform.pop(0))
+
+    def view(tiles):
+        """One mosaic as it is warped."""
+        labels = their_labels(frames[tiles[0]])
+        if rng.random() < config.mosaic:
+            x, y = mosaic.draw_center(SIZE, rng)
+            transform = theirs.Mosaic(
+                SimpleNamespace(cache=None, get_image_and_label=lambda i: their_labels(frames[tiles[i]])), SIZE
+            )
+            transform.get_indexes = lambda: [1, 2, 3]
+            uniform.extend([0.0, y, x])
+            labels = transform(labels)
+        uniform.extend(augment.draw_perspective(config, rng))
+        labels = theirs.RandomPerspective(perspective=config.perspective, size=(SIZE, SIZE))(labels)
+        assert not uniform
+        return labels
+
+    labels = view(request.frames)
     gains = augment.draw_hsv(config, rng)
+    flip = rng.random() < config.fliplr
+    if request.mixup is not None and rng.random() < config.mixup:
+        share = augment.draw_mixup(rng)
+        second = view(request.mixup)
+        monkeypatch.setattr(theirs.np.random, "beta", lambda *parameters: share if parameters == (32.0, 32.0) else None)
+        uniform.append(0.0)
+        transform = theirs.MixUp(SimpleNamespace(get_image_and_label=lambda _: second, cache=None), p=1.0)
+        transform.get_indexes = lambda: 0
+        labels = transform(labels)
     monkeypatch.setattr(theirs.np.random, "uniform", lambda *_: gains)
     labels = theirs.RandomHSV(1.0, 1.0, 1.0)(labels)
-    flip = rng.random() < config.fliplr
     labels = theirs.RandomFlip(p=float(flip), direction="horizontal")(labels)
     monkeypatch.undo()
     labels["instances"].convert_bbox("xyxy")
@@ -103,8 +114,10 @@ def run_theirs(frames, request, config, monkeypatch):
         AugmentationConfig(mosaic=0.0),
         AugmentationConfig(degrees=20.0, shear=8.0, scale=0.3, fliplr=1.0),
         AugmentationConfig(perspective=0.0008, hsv_h=0.5),
+        AugmentationConfig(mixup=0.5),
+        AugmentationConfig(mixup=1.0, mosaic=0.5),
     ],
-    ids=["paper", "no mosaic", "rotation", "perspective"],
+    ids=["paper", "no mosaic", "rotation", "perspective", "mixup", "mixup without mosaic"],
 )
 def test_equal_to_ultralytics(frames, config, monkeypatch):
     index = FrameIndex.from_frames(frames)
@@ -112,7 +125,8 @@ def test_equal_to_ultralytics(frames, config, monkeypatch):
     rng = np.random.default_rng(1)
     boxes = 0
     for number in range(40):
-        request = MosaicRequest(tuple(rng.integers(0, len(frames), 4).tolist()), (3, number))
+        four, other = rng.integers(0, len(frames), (2, 4)).tolist()
+        request = MosaicRequest(tuple(four), (3, number), tuple(other))
         ours = dataset[request]
         expected = run_theirs(frames, request, config, monkeypatch)
         np.testing.assert_array_equal(ours.image, expected["img"][..., ::-1].transpose(2, 0, 1))
