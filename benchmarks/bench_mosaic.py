@@ -187,6 +187,8 @@ def main() -> None:
         if args.folder is None:
             render_images(folder, 200, rng)
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not paths:
+            parser.error(f"{folder}: no images in this folder, expected files that end in {', '.join(IMAGE_SUFFIXES)}")
         frames = annotate(paths, rng)
         index = FrameIndex.from_frames(frames)
         for size in args.sizes:

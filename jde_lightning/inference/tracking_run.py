@@ -48,6 +48,7 @@ class TrackingSummary:
         frames: number of frames.
         boxes: number of boxes over all frames.
         identities: number of different identities.
+        highest_score: confidence of the surest detection; 0 where nothing was detected.
         seconds: time spent in each stage: read, detect, track, draw, write.
     """
 
@@ -58,6 +59,7 @@ class TrackingSummary:
     frames: int = 0
     boxes: int = 0
     identities: int = 0
+    highest_score: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -138,6 +140,7 @@ def track_source(
                 with summary.timed("track"):
                     tracks = tracker.update(detections, image=frame.image)
                 results[frame.number] = tracks
+                summary.highest_score = max(summary.highest_score, float(detections.scores.max(initial=0)))
                 painter.paint(frame, tracks)
                 summary.frames += 1
                 bar.set_postfix_str(", ".join(f"{k} {v:.1f} ms" for k, v in summary.milliseconds().items()), False)
@@ -149,6 +152,14 @@ def track_source(
         write_results(summary.result, list(results), list(results.values()))
     summary.boxes = sum(map(len, results.values()))
     summary.identities = len({int(i) for tracks in results.values() for i in tracks.ids})
+    if summary.frames and not summary.boxes:
+        _LOG.warning(
+            "%s: nobody was tracked; the surest detection has a confidence of %.2f, and a tracker starts tracks only "
+            "above its own threshold (a network trained for minutes wants lower ones, and one that was not trained "
+            "finds nobody)",
+            summary.name,
+            summary.highest_score,
+        )
     return summary
 
 

@@ -115,7 +115,7 @@ def test_every_source_gets_a_fresh_tracker(tmp_path):
     assert names(tmp_path) == ["a.txt", "b.txt"]
 
 
-def test_no_tracks_give_an_empty_file(tmp_path):
+def test_no_tracks_give_an_empty_file_and_a_hint(tmp_path, caplog):
     class Nothing(Tracker):
         def update(self, detections, image=None):
             return Tracks.empty()
@@ -123,6 +123,8 @@ def test_no_tracks_give_an_empty_file(tmp_path):
     summary = track_source(Source(), Detector(), Nothing, tmp_path, video=True)
     assert summary.result.read_text() == ""
     assert (summary.boxes, summary.identities) == (0, 0)
+    assert summary.highest_score == pytest.approx(0.9)
+    assert "nobody was tracked; the surest detection has a confidence of 0.90" in caplog.text
 
 
 def test_video_and_pictures(tmp_path):
