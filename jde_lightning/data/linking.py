@@ -33,7 +33,7 @@ class LinkingConfig:
     """
 
     min_iou: float = 0.5
-    max_rival: float = 0.8
+    max_rival: float = 0.7
     max_gap: float = 0.1
 
     def __post_init__(self) -> None:
