@@ -2,8 +2,8 @@
 
 A link needs each of the two boxes to be the other's best overlap, a minimum of overlap, and no rival near. The shift
 that the picture as a whole has made is taken out first, because a camera that pans moves everybody to where a neighbour
-was. Nothing bridges a frame without a box: a chain that is broken costs positives, a wrong link teaches that two people
-are one.
+was. No link bridges a frame that shows others but not the object: a chain that is broken costs positives, a wrong link
+teaches that two people are one.
 """
 
 from __future__ import annotations
