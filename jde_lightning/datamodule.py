@@ -16,20 +16,26 @@ from jde_lightning.data.augment import AugmentationConfig
 from jde_lightning.data.collate import collate_training, collate_validation
 from jde_lightning.data.datasets import FrameDataset, MosaicDataset, one_thread_per_worker
 from jde_lightning.data.frame_mix import FrameMix
-from jde_lightning.data.identities import IdentityTable, ambiguity_scopes, assign_training_identities
+from jde_lightning.data.identities import (
+    IdentityTable,
+    ambiguity_scopes,
+    assign_training_identities,
+    synthetic_identities,
+)
 from jde_lightning.data.images import TileCache
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.index_cache import IndexCache, default_folder
+from jde_lightning.data.linking import LinkingConfig
 from jde_lightning.data.loaders import TrainingLoader
 from jde_lightning.data.overlaps import Overlap, find_duplicates, find_overlaps
 from jde_lightning.data.readers.base import Reader
 from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
 from jde_lightning.data.shared_cache import SharedTileCache, memory_folder
-from jde_lightning.data.summary import describe
+from jde_lightning.data.summary import describe, summarize
 from jde_lightning.data.synthetic import SyntheticCrowd
 from jde_lightning.errors import InputError
 from jde_lightning.files import written_whole
-from jde_lightning.structures import Batch, Role
+from jde_lightning.structures import Batch, IntArray, Role
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,6 +71,10 @@ class JDEDataModule(pl.LightningDataModule):
         buffer_lanes: number of buffers that batches take turns in. As many as there are workers makes each worker
             decode only what it queued itself, which is how Ultralytics loads; the result depends on this number, not
             on the number of workers.
+        identities: who is the same person where nobody has labelled it. ``per_box`` is the paper's: every box is
+            somebody else. ``linked``: in videos, boxes of neighbouring frames that can only be the same object share an
+            identity, which gives positives across frames.
+        linking: when boxes are linked, with ``linked``; see :mod:`~jde_lightning.data.linking`.
         mix: how often an epoch shows the images of a dataset, by the name of its reader, 1 where omitted:
             ``{CrowdHuman: 1.0, MOT17: 2.0}`` shows each image of MOT17 twice.
         keep_background: whether images without a box to learn are shown in training.
@@ -102,6 +112,8 @@ class JDEDataModule(pl.LightningDataModule):
         views: int = 2,
         epoch_repeats: int = 1,
         buffer_lanes: int = 1,
+        identities: Literal["per_box", "linked"] = "per_box",
+        linking: LinkingConfig | None = None,
         mix: dict[str, float] | None = None,
         keep_background: bool = True,
         fused: bool = True,
@@ -131,6 +143,9 @@ class JDEDataModule(pl.LightningDataModule):
         if cache not in ("none", "worker", "shared"):
             msg = f"data.cache is {cache!r}, expected none, worker or shared"
             raise InputError(msg)
+        if identities not in ("per_box", "linked"):
+            msg = f"data.identities is {identities!r}, expected per_box or linked"
+            raise InputError(msg)
         self.root = Path(root).expanduser()
         self.readers = {
             "train": train or [],
@@ -152,6 +167,8 @@ class JDEDataModule(pl.LightningDataModule):
         self.buffer_lanes = buffer_lanes
         # a quarter more than the buffer, which is still in use while the next batch comes in; bounded for memory's sake
         self.cache_images = min(self.buffer_size * 5 // 4, 256) if cache_images is None else cache_images
+        self.identities: Literal["per_box", "linked"] = identities
+        self.linking = linking or LinkingConfig()
         self.mix = mix
         self.keep_background = keep_background
         self.fused = fused
@@ -199,7 +216,7 @@ class JDEDataModule(pl.LightningDataModule):
         if stage == "fit" and self._train_dataset is None:
             self._warn_of_overlaps()
             index = self.indices["train"]
-            identities, self.identity_table = assign_training_identities(index)
+            identities, self.identity_table = self.training_identities()
             self._train_dataset = MosaicDataset(
                 index,
                 identities,
@@ -225,6 +242,24 @@ class JDEDataModule(pl.LightningDataModule):
         if split not in self.indices:
             self.indices[split] = self._read(split)
         return self.indices[split]
+
+    def training_identities(self) -> tuple[IntArray, IdentityTable]:
+        """Number the identities of the training boxes; where boxes are linked, the log says how many became one.
+
+        Returns:
+            ``(N,)`` int64 aligned with the boxes of the training index, and what the numbers mean; see
+            :func:`~jde_lightning.data.identities.assign_training_identities`.
+
+        Raises:
+            InputError: if there is no training data, or a dataset cannot be read.
+        """
+        index = self.frame_index("train")
+        linking = self.linking if self.identities == "linked" else None
+        identities, table = assign_training_identities(index, linking=linking)
+        if linking is not None and self._rank == 0:
+            for summary in summarize(index, synthetic_identities(identities, table)):
+                _LOG.info("train: %s: %s", summary.name, summary.training_mode)
+        return identities, table
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of mosaics; the sampler carries all random choices, so workers change nothing."""

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from jde_lightning import JDEDataModule
 from jde_lightning.data import AugmentationConfig, CrowdHuman, FrameIndex, IdentityTable, MOTChallenge, Reader
+from jde_lightning.data.linking import LinkingConfig
 from jde_lightning.data.synthetic import SyntheticCrowd
 from jde_lightning.errors import InputError
 from jde_lightning.losses.joint import positive_fraction
@@ -97,6 +98,38 @@ def test_state_tells_who_the_identities_are(root):
     assert state["class_names"] == ["person"]
 
 
+def test_linked_identities_reach_the_batches(root, caplog):
+    counts = {}
+    for identities in ("per_box", "linked"):
+        caplog.clear()
+        with caplog.at_level("INFO", logger="jde_lightning.datamodule"):
+            module = data(root, identities=identities, mosaic_mode="paired", epoch_repeats=3)
+            module.setup("fit")
+        assert ("are linked from frame to frame into" in caplog.text) == (identities == "linked")
+        batches = list(module.train_dataloader())
+        identity = torch.cat([batch["identities"] for batch in batches])
+        scopes = torch.cat([batch["scopes"] for batch in batches])
+        frames = torch.cat([batch["source_frames"] for batch in batches])
+        assert set(scopes.tolist()) == {-1, 0}
+        seen = {
+            (int(i), int(f)) for i, f, scope in zip(identity, frames, scopes, strict=True) if scope == 0
+        }  # of the video
+        counts[identities] = len(seen) - len({i for i, _ in seen})
+        stills = {(int(i), int(f)) for i, f, scope in zip(identity, frames, scopes, strict=True) if scope < 0}
+        assert len(stills) == len({i for i, _ in stills})
+        assert len(module.identity_table) == module.identity_table.num_synthetic > 0
+    assert counts["per_box"] == 0  # no identity is in two frames
+    assert counts["linked"] > 5
+
+
+def test_linking_on_the_command_line():
+    parser = ArgumentParser()
+    parser.add_class_arguments(JDEDataModule, "data")
+    flags = ["--data.identities=linked", "--data.linking.max_rival=0.9", "--data.linking.max_gap=0.5"]
+    module = parser.instantiate_classes(parser.parse_args(flags)).data
+    assert (module.identities, module.linking) == ("linked", LinkingConfig(max_rival=0.9, max_gap=0.5))
+
+
 def test_the_synthetic_crowd_is_rendered_once(tmp_path):
     crowd = SyntheticCrowd(train_sequences=1, val_sequences=1, frames=2, stills=1, width=64, height=64, people=2)
     module = data(tmp_path, synthetic=crowd)
@@ -115,6 +148,7 @@ def test_the_synthetic_crowd_is_rendered_once(tmp_path):
         ({"num_workers": -1}, "data.num_workers must be at least 0, got -1"),
         ({"epoch_repeats": 0}, "data.epoch_repeats must be at least 1, got 0"),
         ({"cache_gb": -1}, "data.cache_gb must be at least 0, got -1"),
+        ({"identities": "tracked"}, "data.identities is 'tracked', expected per_box or linked"),
     ],
 )
 def test_values_out_of_range_are_named(root, kwargs, expected):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jde_lightning.data.summary import DatasetSummary
     from jde_lightning.datamodule import JDEDataModule
     from jde_lightning.plots.canvas import Picture
-    from jde_lightning.structures import FrameAnnotations
+    from jde_lightning.structures import FrameAnnotations, IntArray
 
 HELP = "say what the data of a configuration holds, what is missing, and draw samples"
 
@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     """What :func:`run` does."""
     from jde_lightning.cli.data_config import data_module_from_configs
+    from jde_lightning.data.identities import synthetic_identities
     from jde_lightning.errors import InputError
 
     data = data_module_from_configs(args.config, args.unknown)
@@ -92,7 +93,10 @@ def _check(args: argparse.Namespace) -> int:
             report[split] = {"error": str(error)}
             failed = True
             continue
-        report[split], empty = _report_split(split, indices[split], args.decode)
+        linked = None
+        if split == "train" and data.identities == "linked":
+            linked = synthetic_identities(*data.training_identities())
+        report[split], empty = _report_split(split, indices[split], args.decode, linked)
         failed = failed or empty
     if not report:
         msg = f"{args.config[-1]}: data.train and data.val name no readers"
@@ -112,11 +116,11 @@ def _check(args: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _report_split(split: str, index: FrameIndex, decode: bool) -> tuple[dict[str, Any], bool]:
+def _report_split(split: str, index: FrameIndex, decode: bool, linked: IntArray | None) -> tuple[dict[str, Any], bool]:
     """Print a split; return it for JSON, and whether it is empty."""
     from jde_lightning.data.summary import summarize
 
-    summaries = summarize(index)
+    summaries = summarize(index, linked)
     boxes = sum(summary.boxes for summary in summaries)
     print(f"\n{split}: {len(index):,} images, {boxes:,} boxes, classes {', '.join(index.class_names)}")
     for summary in summaries:

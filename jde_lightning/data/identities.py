@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jde_lightning.data.index import FrameIndex
+from jde_lightning.data.linking import LinkingConfig, link_boxes
 from jde_lightning.data.readers.base import Supervision, sequence_key
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY, IntArray, Role
@@ -21,7 +22,8 @@ GLOBAL = "global"
 class IdentityTable:
     """What the dense training identities stand for.
 
-    Identities below ``len(keys)`` are annotated ones; the rest are synthetic: one box each.
+    Identities below ``len(keys)`` are annotated ones; the rest are synthetic: one box each, or one
+    chain of boxes that were linked from frame to frame.
 
     Attributes:
         keys: dataset, sequence (or :data:`GLOBAL`) and annotated id of each annotated identity.
@@ -36,7 +38,7 @@ class IdentityTable:
         return len(self.keys) + self.num_synthetic
 
     def is_synthetic(self, identity: int) -> bool:
-        """Whether an identity is one box that nobody has labelled."""
+        """Whether an identity is a box, or a chain of linked boxes, that nobody has labelled."""
         return identity >= len(self.keys)
 
     def as_dict(self) -> dict[str, Any]:
@@ -51,7 +53,9 @@ class IdentityTable:
 
 
 def assign_training_identities(
-    index: FrameIndex, supervision_by_dataset: Mapping[str, Supervision] | None = None
+    index: FrameIndex,
+    supervision_by_dataset: Mapping[str, Supervision] | None = None,
+    linking: LinkingConfig | None = None,
 ) -> tuple[IntArray, IdentityTable]:
     """Number the identities of all boxes that training may learn.
 
@@ -59,6 +63,8 @@ def assign_training_identities(
         index: the training frames.
         supervision_by_dataset: what may be known of the identities (see
             :class:`~jde_lightning.data.readers.base.Reader`); the index's own setting where omitted.
+        linking: in videos, let boxes that are linked from frame to frame share a synthetic identity
+            (:func:`~jde_lightning.data.linking.link_boxes`); every box has one of its own if omitted.
 
     Returns:
         ``(N,)`` int64 aligned with ``index.boxes``: 0 and above, ``NO_IDENTITY`` for boxes that are no positives and
@@ -81,17 +87,27 @@ def assign_training_identities(
 
     identities = np.full(len(index.boxes), NO_IDENTITY, dtype=np.int64)
     identities[labelled] = inverse.reshape(-1)
-    num_synthetic = int(np.count_nonzero(synthetic))
-    identities[synthetic] = len(unique) + np.arange(num_synthetic)
+    if linking is None:
+        chains = np.arange(np.count_nonzero(synthetic))
+    else:
+        chains = link_boxes(index, synthetic, linking)[synthetic]
+    num_synthetic = int(chains.max(initial=-1)) + 1
+    identities[synthetic] = len(unique) + chains
     keys = tuple((index.datasets[d], scopes[s], identity) for d, s, identity in unique.tolist())
     return identities, IdentityTable(keys, num_synthetic)
+
+
+def synthetic_identities(identities: IntArray, table: IdentityTable) -> IntArray:
+    """Return the training identities that are synthetic, ``(N,)`` int64, and ``NO_IDENTITY`` in place of the others."""
+    return np.where(identities >= len(table.keys), identities, NO_IDENTITY)
 
 
 def ambiguity_scopes(index: FrameIndex, identities: IntArray, table: IdentityTable) -> IntArray:
     """Tell where equal people may carry different identities.
 
     Under self-supervision every box of a video has an identity of its own, also the same person in the next frame.
-    Two such boxes of one sequence are certain to be two people only if they stand in one frame.
+    Two such boxes of one sequence are certain to be two people only if they stand in one frame. Linking does not change
+    this: two chains of linked boxes may still be one person, where a chain broke.
 
     Args:
         index: the training frames.

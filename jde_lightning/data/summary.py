@@ -33,6 +33,9 @@ class DatasetSummary:
         labelled_boxes: objects with an annotated identity.
         boxes_per_image: ``(images,)`` int64 objects of each frame.
         findings: what the reader missed and left out.
+        linked_boxes: boxes that training learns without an annotated identity, where those of videos are linked; else
+            ``None``.
+        linked_identities: how many identities these boxes have.
     """
 
     name: str
@@ -47,6 +50,8 @@ class DatasetSummary:
     labelled_boxes: int
     boxes_per_image: IntArray = field(repr=False)
     findings: Findings = field(default_factory=Findings, repr=False)
+    linked_boxes: int | None = None
+    linked_identities: int | None = None
 
     def __str__(self) -> str:
         """All numbers in one line, for the log."""
@@ -60,20 +65,34 @@ class DatasetSummary:
     def training_mode(self) -> str:
         """What training makes of the identities, in words."""
         learned, unlabelled = self.boxes - self.too_hidden, self.boxes - self.labelled_boxes
+        linked = self._linked_words
         if self.supervision == "self":
             return (
-                f"self-supervised: each of the {learned:,} boxes is an identity of its own; Mosaic shows it again"
+                "self-supervised: "
+                + (linked or f"each of the {learned:,} boxes is an identity of its own; Mosaic shows it again")
                 + (f" ({self.identities:,} annotated identities are not used)" if self.identities else "")
             )
         if self.supervision == "weak":
-            return (
-                f"weakly supervised: {self.identities:,} annotated identities; each of the {unlabelled:,} boxes "
-                "without is an identity of its own"
+            return f"weakly supervised: {self.identities:,} annotated identities; " + (
+                f"without one: {linked}"
+                if linked
+                else f"each of the {unlabelled:,} boxes without is an identity of its own"
             )
         return (
             f"fully supervised: {self.identities:,} annotated identities; the {unlabelled:,} boxes without teach the "
             "detector only"
         )
+
+    @property
+    def _linked_words(self) -> str:
+        """What became of boxes that were to be linked; empty if none were."""
+        boxes, identities = self.linked_boxes, self.linked_identities
+        if not boxes or not identities or not self.sequences:
+            return ""
+        if boxes == identities:
+            return f"none of the {boxes:,} boxes could be linked; is the time between frames above linking.max_gap?"
+        each = boxes / identities
+        return f"{boxes:,} boxes are linked from frame to frame into {identities:,} identities, {each:.1f} boxes each"
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -90,6 +109,8 @@ class DatasetSummary:
             "other": self.other,
             "identities": self.identities,
             "labelled_boxes": self.labelled_boxes,
+            "linked_boxes": self.linked_boxes,
+            "linked_identities": self.linked_identities,
             "most_boxes_in_an_image": int(per_image.max(initial=0)),
             "missing": self.findings.missing,
             "corrupt": self.findings.corrupt,
@@ -98,11 +119,13 @@ class DatasetSummary:
         }
 
 
-def summarize(index: FrameIndex) -> list[DatasetSummary]:
+def summarize(index: FrameIndex, linked: IntArray | None = None) -> list[DatasetSummary]:
     """Count what each dataset of a split contributes.
 
     Args:
         index: the frames of the split.
+        linked: where training links boxes, ``(N,)`` int64 identities of those without an annotated one
+            (:func:`~jde_lightning.data.identities.synthetic_identities`), -1 for others.
 
     Returns:
         One summary per dataset, in the order of the index.
@@ -116,6 +139,7 @@ def summarize(index: FrameIndex) -> list[DatasetSummary]:
         labelled = positive & (index.identities >= 0)
         keys = np.stack([index.sequence_codes[box_frames[labelled]], index.identities[labelled]], axis=1)
         sequence_codes = index.sequence_codes[frames]
+        chains = None if linked is None else linked[rows & learnable & (linked >= 0)]
         summaries.append(
             DatasetSummary(
                 name=name,
@@ -130,6 +154,8 @@ def summarize(index: FrameIndex) -> list[DatasetSummary]:
                 labelled_boxes=int(np.count_nonzero(labelled)),
                 boxes_per_image=np.bincount(box_frames[positive], minlength=len(index))[frames],
                 findings=index.findings.get(name, Findings()),
+                linked_boxes=None if chains is None else len(chains),
+                linked_identities=None if chains is None else len(np.unique(chains)),
             )
         )
     return summaries

@@ -59,6 +59,34 @@ def test_flags_reach_the_data_module(config, capsys):
     assert "leak: " in out
 
 
+def test_linked_identities_are_told_for_training_only(tmp_path, capsys):
+    for name in ("MOT17-02-SDP", "MOT17-04-SDP"):
+        folder = tmp_path / "train" / name
+        (folder / "gt").mkdir(parents=True)
+        (folder / "img1").mkdir()
+        lines = [f"{frame},1,{5 + frame},6,16,30,1,1,1\n" for frame in range(1, 5)]
+        (folder / "gt" / "gt.txt").write_text("".join(lines))
+        for frame in range(1, 5):
+            cv2.imwrite(str(folder / "img1" / f"{frame:06d}.jpg"), np.full((48, 64, 3), 90, np.uint8))
+        info = f"name={name}\nimDir=img1\nframeRate=25\nseqLength=4\nimWidth=64\nimHeight=48\nimExt=.jpg\n"
+        (folder / "seqinfo.ini").write_text(f"[Sequence]\n{info}")
+    path = tmp_path / "config.yaml"
+    readers = [{"class_path": "MOTChallenge"}]
+    data = {"root": str(tmp_path), "train": readers, "val": readers, "identities": "linked", "num_workers": 0}
+    path.write_text(yaml.safe_dump({"data": data}))
+    report = tmp_path / "report.json"
+    assert main(["data", "check", "--config", str(path), "--json", str(report)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("8 boxes are linked from frame to frame into 2 identities, 4.0 boxes each") == 1
+    read = json.loads(report.read_text())
+    (train,), (val,) = (read[split]["datasets"] for split in ("train", "val"))
+    assert (train["linked_boxes"], train["linked_identities"], val["linked_boxes"]) == (8, 2, None)
+    assert main(["data", "check", "--config", str(path), "--data.linking.max_gap", "0.01"]) == 0
+    assert "none of the 8 boxes could be linked" in capsys.readouterr().out
+    assert main(["data", "check", "--config", str(path), "--data.identities", "per_box"]) == 0
+    assert "each of the 8 boxes is an identity of its own" in capsys.readouterr().out
+
+
 def test_damaged_and_missing_files_are_named(config, tmp_path, capsys):
     images = tmp_path / "street" / "images" / "train"
     (images / "000.jpg").write_bytes(b"no image")

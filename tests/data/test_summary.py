@@ -25,6 +25,22 @@ def test_every_box_is_counted_once():
     assert Role.POSITIVE == 0
 
 
+def test_linked_boxes_are_told_in_words():
+    frames = [make_frame(f"{k}.jpg", 2, sequence="S", frame=k, visibility=[1, 0.2]) for k in range(3)]
+    frames += [make_frame("still.jpg", 2, dataset="E"), make_frame("v.jpg", 1, sequence="T", frame=1, dataset="W")]
+    index = FrameIndex.from_frames(frames, {"W": "weak"}, {"D": 0.5})
+    video, still, weak = summarize(index, np.array([0, 1, 0, 2, 0, 3, 4, 5, -1]))
+    assert (video.linked_boxes, video.linked_identities) == (3, 1)  # of those that are visible enough
+    assert "3 boxes are linked from frame to frame into 1 identities, 3.0 boxes each" in video.training_mode
+    assert "each of the 2 boxes is an identity of its own" in still.training_mode
+    assert weak.linked_boxes == 0
+    assert "each of the 0 boxes without is an identity of its own" in weak.training_mode
+    assert video.as_dict()["linked_identities"] == 1
+    alone, _, _ = summarize(index, np.arange(9))
+    assert "none of the 3 boxes could be linked; is the time between frames above linking" in alone.training_mode
+    assert summarize(index)[0].as_dict()["linked_boxes"] is None
+
+
 def test_nothing_is_no_error():
     assert summarize(FrameIndex.from_frames([])) == []
     assert histogram([]) == []
