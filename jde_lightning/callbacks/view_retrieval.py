@@ -44,7 +44,7 @@ class ViewRetrieval(ValidationCallback):
         every_n_epochs: measure at every n-th epoch; 0 is off.
         data: which datasets are measured: those in which no box has an identity, where other measures of the embedding
             are undefined, or all.
-        boxes: what is looked for: annotated boxes, or, where nothing is annotated, the detections in the image as it is.
+        boxes: what is looked for: annotated boxes, or, where nothing is annotated, what is detected in the plain image.
         max_images: how many images are measured, about, spread over the whole set; each takes two forward passes.
         conf: lowest confidence of a detection that is measured.
         iou: lowest overlap of a detection and its box.
@@ -159,7 +159,9 @@ class ViewRetrieval(ValidationCallback):
         if self.data != "all":
             # images that were measured before the first identity of their dataset was seen
             pairs = [pair for pair in pairs if pair.dataset not in self._identified]
-        self._save_picture(trainer)
+        folder = trainer.log_dir  # every process must ask: the first one tells the others
+        if self._drawn and folder:
+            self._save_picture(Path(folder) / "pictures")
         seen, compared = sum(pair.seen for pair in pairs), [pair for pair in pairs if len(pair.first)]
         count = sum(len(pair.first) for pair in compared)
         values = _compare(compared)
@@ -195,14 +197,13 @@ class ViewRetrieval(ValidationCallback):
         shift = np.float32([first.shape[2], 0, first.shape[2], 0])
         self._drawn.append((picture, np.concatenate((boxes.boxes[0], boxes.boxes[1] + shift)), np.tile(both, 2)))
 
-    def _save_picture(self, trainer: pl.Trainer) -> None:
+    def _save_picture(self, folder: Path) -> None:
         """Draw the pairs of views over those of the last epoch."""
-        if not (self._drawn and trainer.is_global_zero and trainer.log_dir):
-            return
         pictures, boxes, found = zip(*self._drawn, strict=True)
         counts = [len(one) for one in boxes]
         # the same number in both halves of a picture: what occurs twice is drawn thick
-        numbers = [np.tile(start + np.arange(n // 2), 2) for start, n in zip(np.cumsum(counts), counts, strict=True)]
+        ends = np.cumsum(counts) // 2
+        numbers = [np.tile(np.arange(end - n // 2, end), 2) for end, n in zip(ends, counts, strict=True)]
         picture = draw_training_batch(
             np.stack(pictures),
             np.concatenate(boxes),
@@ -210,7 +211,7 @@ class ViewRetrieval(ValidationCallback):
             np.repeat(np.arange(len(counts)), counts),
             tile=960,
         )
-        with written_whole(Path(trainer.log_dir) / "pictures" / "view_pairs.jpg") as path:
+        with written_whole(folder / "view_pairs.jpg") as path:
             cv2.imwrite(str(path), picture)
 
 

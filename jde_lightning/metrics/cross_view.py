@@ -1,4 +1,4 @@
-"""Whether a box is found again in another view of its image, without any annotated identity. Exact, in blocks of rows."""
+"""Whether a box is recognised in another view of its image, without annotated identities. Exact, in blocks of rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cross_view_metrics(
         first: ``(N, D)`` embeddings in the first view; normalised here.
         second: ``(N, D)`` embeddings of the same boxes in the second view.
         images: ``(N,)`` image of each box.
-        scopes: ``(N,)`` two images of one scope, such as a video, may show the same object; -1: only its own image does.
+        scopes: ``(N,)`` images of one scope, such as a video, may show the same object; -1: no other image does.
         block_size: number of rows that are compared with all N at a time.
 
     Returns:
