@@ -183,9 +183,9 @@ class ViewRetrieval(ValidationCallback):
         elif not searched:
             why = f"{count} of {seen} boxes were found in both views, and none that certainly shows somebody else"
         else:
-            _LOG.warning("val/view_cosine_gap is left out: no image has two boxes that were found in both views")
+            _LOG.warning("view_cosine_gap is left out: no image has two boxes that were found in both views")
             return
-        _LOG.warning("val/view_map, view_rank1 and view_cosine_gap are left out: %s", why)
+        _LOG.warning("view_map, view_rank1 and view_cosine_gap are left out: %s", why)
 
     def _keep_picture(
         self, first: torch.Tensor, second: torch.Tensor, boxes: ViewedBoxes, both: np.ndarray[Any, Any]
