@@ -134,12 +134,12 @@ def test_colours_are_recognised_in_other_places_and_sizes(tmp_path):
 
 def test_noise_guesses_and_collapse_fails(tmp_path):
     callback, module = ViewRetrieval(augmentation=GEOMETRY, pictures=False), ByColor("noise")
-    repeats = [run(callback, module, STREET, tmp_path) for _ in range(30)]
+    repeats = [run(callback, module, STREET[:8], tmp_path) for _ in range(40)]
     n = repeats[0]["boxes"]
-    assert np.mean([values["rank1"] for values in repeats]) == pytest.approx(1 / n, abs=0.01)
+    assert np.mean([values["rank1"] for values in repeats]) == pytest.approx(1 / n, abs=0.025)
     chance = (1 / np.arange(1, n + 1)).sum() / n
-    assert np.mean([values["map"] for values in repeats]) == pytest.approx(chance, abs=0.02)
-    assert np.mean([values["cosine_gap"] for values in repeats]) == pytest.approx(0, abs=0.02)
+    assert np.mean([values["map"] for values in repeats]) == pytest.approx(chance, abs=0.03)
+    assert np.mean([values["cosine_gap"] for values in repeats]) == pytest.approx(0, abs=0.03)
     collapsed = run(callback, ByColor("collapsed"), STREET, tmp_path)
     assert collapsed["rank1"] == 0
     assert collapsed["cosine_gap"] == pytest.approx(0, abs=1e-6)
