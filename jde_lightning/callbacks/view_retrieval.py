@@ -18,7 +18,15 @@ from jde_lightning.errors import InputError
 from jde_lightning.files import written_whole
 from jde_lightning.metrics.cross_view import cross_view_metrics
 from jde_lightning.plots.frames import draw_training_batch
-from jde_lightning.structures import NO_IDENTITY, Batch, Detections, FloatArray, FrameAnnotations, ValidationOutput
+from jde_lightning.structures import (
+    NO_IDENTITY,
+    Batch,
+    BoolArray,
+    Detections,
+    FloatArray,
+    FrameAnnotations,
+    ValidationOutput,
+)
 
 _LOG = logging.getLogger(__name__)
 _PICTURED = 6
@@ -139,7 +147,7 @@ class ViewRetrieval(ValidationCallback):
 
     def _add(
         self, frame: FrameAnnotations, boxes: ViewedBoxes, found: tuple[Detections, Detections] | None
-    ) -> np.ndarray[Any, Any]:
+    ) -> BoolArray:
         """Keep the embeddings of the boxes that were found in both views, and return ``(N,)`` bool which these are."""
         if found is None or found[0].embeddings is None or found[1].embeddings is None:
             empty = np.zeros((0, 1), np.float32)
@@ -165,7 +173,7 @@ class ViewRetrieval(ValidationCallback):
         seen, compared = sum(pair.seen for pair in pairs), [pair for pair in pairs if len(pair.first)]
         count = sum(len(pair.first) for pair in compared)
         values = _compare(compared)
-        if "map" not in values or "cosine_gap" not in values:
+        if trainer.is_global_zero and not {"map", "cosine_gap"} <= set(values):
             self._warn(len(pairs), seen, count, "map" in values)
         logged = {f"view_{name}": value for name, value in values.items()}
         return logged | ({"view_found": count / seen, "view_boxes": count} if seen else {})
@@ -187,9 +195,7 @@ class ViewRetrieval(ValidationCallback):
             return
         _LOG.warning("view_map, view_rank1 and view_cosine_gap are left out: %s", why)
 
-    def _keep_picture(
-        self, first: torch.Tensor, second: torch.Tensor, boxes: ViewedBoxes, both: np.ndarray[Any, Any]
-    ) -> None:
+    def _keep_picture(self, first: torch.Tensor, second: torch.Tensor, boxes: ViewedBoxes, both: BoolArray) -> None:
         """Keep two views side by side for the picture, if they are as large as the others."""
         picture = (torch.cat((first, second), dim=2) * 255).round().byte().cpu().numpy()
         if self._drawn and self._drawn[0][0].shape != picture.shape:
@@ -231,7 +237,7 @@ def _compare(pairs: list[PairedEmbeddings]) -> dict[str, float]:
 
 
 def _num_images(trainer: pl.Trainer) -> int:
-    """Images in the set that is validated, over all processes; 0 where it does not know its length."""
+    """Images in the set that is validated, over all processes; 0, so that all are measured, where it has no length."""
     loaders = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
     loaders = loaders if isinstance(loaders, list | tuple) else [loaders]
     datasets = [getattr(loader, "dataset", ()) for loader in loaders]

@@ -270,6 +270,17 @@ def test_boxes_are_kept_where_both_views_show_enough_of_them():
     assert min(counts) >= 1  # that in the middle is always seen
 
 
+def test_boxes_are_compared_as_far_as_they_are_seen():
+    frame = painted(0, boxes=0)[1]
+    boxes = np.float32([[-40, 100, 40, 180]])  # half of it outside of the image
+    viewed = view_boxes(boxes, frame, Letterbox(GAIN, 0, 6), (HEIGHT, WIDTH), SAME, 0.5, np.random.default_rng(0))
+    assert viewed.boxes[0].tolist() == [[0, 56, 20, 96]]
+    whole, visible, other = [-20, 56, 20, 96], [0, 56, 20, 96], [-20, 90, 20, 130]
+    for found, expected in ((whole, 1), (visible, 1), (other, -1)):
+        detections = Detections([[100, 0, 120, 30], found, visible], [0.9, 0.5, 0.05])
+        assert viewed.found(0, detections, 0.1, 0.5).tolist() == [expected]
+
+
 def test_random_numbers_belong_to_an_image_wherever_its_folder_is():
     def drawn(path, seed=0, **changes):
         frame = painted(0)[1]
