@@ -9,6 +9,7 @@ from jde_lightning.callbacks.prediction_writer import PredictionWriter
 from jde_lightning.callbacks.retrieval import Retrieval
 from jde_lightning.callbacks.run_summary import RunSummary
 from jde_lightning.callbacks.tracking_hota import TrackingHOTA
+from jde_lightning.callbacks.view_retrieval import ViewRetrieval
 
 __all__ = [
     "EMA",
@@ -20,4 +21,5 @@ __all__ = [
     "Retrieval",
     "RunSummary",
     "TrackingHOTA",
+    "ViewRetrieval",
 ]

@@ -30,16 +30,31 @@ class MatchedEmbeddings:
             sure = found.scores >= self.conf
             if found.embeddings is None or not known.any() or not sure.any():
                 continue
-            overlap = box_ops.iou(found.boxes[sure], frame.boxes[known])
-            rows, columns = linear_sum_assignment(overlap, maximize=True)
-            good = overlap[rows, columns] >= self.iou
-            self._embeddings.append(found.embeddings[sure][rows[good]])
+            rows, columns = match_one_to_one(found.boxes[sure], frame.boxes[known], self.iou)
+            self._embeddings.append(found.embeddings[sure][rows])
             key = f"{frame.dataset}/{frame.sequence or 'global'}"
-            self._identities.append((key, frame.identities[known][columns[good]]))
+            self._identities.append((key, frame.identities[known][columns]))
 
     def arrays(self) -> tuple[list[FloatArray], list[tuple[str, IntArray]]]:
         """What was collected, to be gathered from all ranks."""
         return self._embeddings, self._identities
+
+
+def match_one_to_one(found: FloatArray, boxes: FloatArray, iou: float) -> tuple[IntArray, IntArray]:
+    """Match the boxes of detections to annotated ones, one to one, with the largest sum of overlaps.
+
+    Args:
+        found: ``(N, 4)`` xyxy pixels.
+        boxes: ``(M, 4)`` xyxy pixels.
+        iou: lowest overlap of a match.
+
+    Returns:
+        ``(K,)`` rows of ``found`` and ``(K,)`` rows of ``boxes`` that belong together.
+    """
+    overlap = box_ops.iou(found, boxes)
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    good = overlap[rows, columns] >= iou
+    return rows[good], columns[good]
 
 
 def join(parts: list[tuple[list[FloatArray], list[tuple[str, IntArray]]]]) -> tuple[FloatArray, IntArray]:

@@ -28,6 +28,7 @@ from jde_lightning.callbacks.prediction_writer import PredictionWriter
 from jde_lightning.callbacks.retrieval import Retrieval
 from jde_lightning.callbacks.run_summary import RunSummary
 from jde_lightning.callbacks.tracking_hota import TrackingHOTA
+from jde_lightning.callbacks.view_retrieval import ViewRetrieval
 from jde_lightning.datamodule import JDEDataModule
 from jde_lightning.errors import InputError
 from jde_lightning.module import JDEModule
@@ -37,6 +38,7 @@ _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "detection_ap": DetectionAP,
     "embedding_quality": EmbeddingQuality,
     "retrieval": Retrieval,
+    "view_retrieval": ViewRetrieval,
     "tracking_hota": TrackingHOTA,
     "pictures": Pictures,
     "checkpoint": Checkpoint,
