@@ -95,7 +95,7 @@ def test_row_over_its_base(row, tmp_path):
 
     words = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.default_root_dir", str(tmp_path)]
     cli = Parsed(["fit", "--config", str(BASE), "--config", str(path), *words])
-    saved = yaml.safe_load(cli.parser.subcommands_parser("fit").dump(cli.config["fit"], skip_none=False))
+    saved = yaml.safe_load(cli._parser("fit").dump(cli.config["fit"], skip_none=False))
     reid = saved["model"]["reid_loss"]["init_args"]
     mining, loss = reid["miner"]["init_args"], reid["loss"]["init_args"]
     effective = {
