@@ -11,9 +11,8 @@ from jde_lightning.inference.tracker_config import load_tracker_factory
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 EXPERIMENTS = [path for path in FILES if path.parent.name not in ("trackers", "overlays", "data")]
-EXPERIMENTS = [path for path in EXPERIMENTS if "ablations" not in path.parts]
+EXPERIMENTS = [path for path in EXPERIMENTS if "ablations" not in path.parts]  # see test_ablation_configs.py
 OVERLAYS = sorted([*CONFIGS.glob("overlays/*.yaml"), *CONFIGS.glob("data/*.yaml")])
-ABLATIONS = sorted(CONFIGS.glob("ablations/*/*.yaml"))
 TRACKERS = sorted(CONFIGS.glob("trackers/*.yaml"))
 
 
@@ -49,18 +48,6 @@ def test_experiment_builds_module_data_and_callbacks(path, tmp_path):
 @pytest.mark.parametrize("path", OVERLAYS, ids=lambda p: p.name)
 def test_overlay_goes_over_the_quickstart(path, tmp_path):
     assert build(tmp_path, CONFIGS / "quickstart.yaml", path).trainer is not None
-
-
-@pytest.mark.parametrize("path", ABLATIONS, ids=lambda p: str(p.relative_to(CONFIGS)))
-def test_ablation_goes_over_the_paper_s_base_and_names_what_was_published(path, tmp_path):
-    cli = build(tmp_path, CONFIGS / "experiments" / "paper_ablation.yaml", path)
-    readers = [(type(reader).__name__, reader.supervision) for reader in cli.datamodule.readers["train"]]
-    written = yaml.safe_load(path.read_text())["data"]["train"]
-    assert [name for name, _ in readers] == [reader["class_path"] for reader in written]
-    published = yaml.safe_load(path.read_text().splitlines()[2].removeprefix("# published:"))
-    assert set(published) == {"table", "row", "hota", "mota", "idf1"}
-    assert published["table"] == int(path.parent.name.removeprefix("table"))
-    assert ("MOT17*" in published["row"]) == (("MOTChallenge", "self") in readers)
 
 
 @pytest.mark.parametrize("path", TRACKERS, ids=lambda p: p.name)

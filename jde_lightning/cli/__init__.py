@@ -24,10 +24,12 @@ _LIGHTNING_VERBS = {
     "predict": "detect and embed in the prediction data, one .npz per sequence",
 }
 # verb -> module of cli with HELP, add_arguments and run; importing it must be light, the work is imported in run.
-# With PASSES_UNKNOWN_ARGUMENTS the words that the parser does not know go to run as ``args.unknown``.
+# With PASSES_UNKNOWN_ARGUMENTS the words that the parser does not know go to run as ``args.unknown``; with
+# TAKES_FIT_ARGUMENTS those after ``--`` go there as ``args.fit``.
 _OWN_VERBS = {
     "track": "track",
     "evaluate": "evaluate",
+    "ablate": "ablate",
     "data check": "data_check",
     "data synthesize": "synthesize",
 }
@@ -90,6 +92,11 @@ def _run_own(verb: str, words: list[str]) -> int:
         prog=f"{PROGRAM} {verb}", description=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     module.add_arguments(parser)
+    if getattr(module, "TAKES_FIT_ARGUMENTS", False):
+        end = words.index("--") if "--" in words else len(words)
+        args = parser.parse_args(words[:end])
+        args.fit = words[end + 1 :]
+        return int(module.run(args))
     if not getattr(module, "PASSES_UNKNOWN_ARGUMENTS", False):
         return int(module.run(parser.parse_args(words)))
     args, args.unknown = parser.parse_known_args(words)

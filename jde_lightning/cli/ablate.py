@@ -1,0 +1,156 @@
+"""``jde-lightning ablate``: train the rows of an ablation, and set what came out beside what was published."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jde_lightning.cli.ablation_rows import AblationRow
+    from jde_lightning.cli.ablation_runs import Run
+    from jde_lightning.cli.ablation_table import RowResult
+
+HELP = "train rows of an ablation one after the other, and write the table as CSV and Markdown"
+
+TAKES_FIT_ARGUMENTS = True
+"""The words after ``--`` go to ``fit``."""
+
+_EPILOG = """\
+examples:
+  jde-lightning ablate configs/ablations/table2 -- --data.root DATASETS --model.weights yolo11s.pt
+  jde-lightning ablate configs/ablations --print-commands -- --data.root DATASETS      (one job per line, for a cluster)
+  jde-lightning ablate configs/ablations --report-only --table results
+
+A row is `fit --config BASE --config ROW` with the arguments after --, in a process of its own; one that fails is noted
+and the next begins. A row whose run is finished is not trained again, one that was interrupted goes on from its last
+checkpoint: start the same command again after Ctrl-C. Finished: metrics.csv of a run below the row's
+trainer.default_root_dir holds the validation of the last epoch, and its config.yaml has the row's settings (devices,
+paths and workers aside). So --report-only wants the same arguments after -- as the training.
+Exit code 1 where a row failed.
+"""
+_BASE = Path("configs/experiments/paper_ablation.yaml")
+_TABLE = Path("runs/ablations")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb to its parser."""
+    parser.epilog = _EPILOG
+    parser.usage = "%(prog)s ROW [ROW ...] [options] [-- arguments of fit]"
+    add = parser.add_argument
+    add("rows", nargs="+", type=Path, metavar="ROW", help="YAML of a row, or a folder of such")
+    add("--base", action="append", type=Path, metavar="FILE", help=f"what rows are laid over; may repeat ({_BASE})")
+    add("--runs", type=Path, default=Path(), metavar="DIR", help="where the run folders of the rows go (default: here)")
+    add("--table", type=Path, default=_TABLE, metavar="DIR", help="folder for ablations.csv and .md (%(default)s)")
+    add("--epoch", choices=("last", "best"), default="last", help="validation to report; best: by HOTA (%(default)s)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--report-only", action="store_true", help="train nothing, collect what is finished")
+    what.add_argument("--print-commands", action="store_true", help="print the fit commands of what is not finished")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train what is not finished, write the tables and print them.
+
+    Args:
+        args: the parsed arguments of :func:`add_arguments`, and ``fit``: the words after ``--``.
+
+    Returns:
+        0; 1 if a row failed. Rows that --report-only finds unfinished are no failure.
+
+    Raises:
+        InputError: if rows, base or arguments cannot be used.
+        KeyboardInterrupt: after Ctrl-C; the tables are written.
+    """
+    from jde_lightning.cli.ablation_rows import load_rows
+    from jde_lightning.cli.ablation_table import markdown, write_tables
+
+    rows = load_rows(args.rows, args.base or [_BASE], args.runs, args.fit)
+    if args.print_commands:
+        _print_commands(rows)
+        return 0
+    failures: dict[Path, str] = {}
+    try:
+        if not args.report_only:
+            for place, row in enumerate(rows, 1):
+                failed = [failures[other.path] for other in _same_run(row, rows) if other.path in failures]
+                failure = failed[0] if failed else _train(row, f"[{place}/{len(rows)}]")
+                if failure:
+                    failures[row.path] = failure
+                write_tables(_collect(rows, args.epoch, failures), args.table)
+    finally:
+        results = _collect(rows, args.epoch, failures)
+        written = write_tables(results, args.table)
+    sys.stdout.write("\n".join([markdown(results), *map(str, written), ""]))
+    finished = sum(not result.note for result in results)
+    sys.stderr.write(f"{finished} of {len(rows)} rows are finished, {len(failures)} failed\n")
+    return int(bool(failures))
+
+
+def _print_commands(rows: list[AblationRow]) -> None:
+    """Print a command for each run that is not finished; rows that share a run are one."""
+    import shlex
+
+    from jde_lightning.cli.ablation_runs import find_run
+
+    for row in rows:
+        done, _ = find_run(row)
+        if _same_run(row, rows)[0] is row and not (done and done.finished):
+            sys.stdout.write(shlex.join(["jde-lightning", *row.words, *_go_on(done)]) + "\n")
+
+
+def _same_run(row: AblationRow, rows: list[AblationRow]) -> list[AblationRow]:
+    """The rows, this one among them, that one run serves: the base is a row of most tables."""
+    return [other for other in rows if other.settings == row.settings and other.root == row.root]
+
+
+def _train(row: AblationRow, place: str) -> str:
+    """Train a row that is not finished.
+
+    Returns:
+        Why it failed; empty if it did not.
+    """
+    from jde_lightning.cli.ablation_runs import find_run
+    from jde_lightning.cli.child import run_command
+
+    title = f"{place} {row.path}"
+    done, _ = find_run(row)
+    if done is not None and done.finished:
+        sys.stderr.write(f"{title}: finished in {done.folder}\n")
+        return ""
+    goes_on = _go_on(done)
+    sys.stderr.write(f"{title}: {f'goes on from {goes_on[1]}' if goes_on else f'trains in {row.root}'}\n")
+    code, last_line = run_command([sys.executable, "-m", "jde_lightning", *row.words, *goes_on])
+    done, _ = find_run(row)
+    if code == 0 and done is not None and done.finished:
+        sys.stderr.write(f"{title}: finished in {done.folder}\n")
+        return ""
+    reason = f"exit code {code}: {last_line}" if code else "fit ended without the last validation"
+    sys.stderr.write(f"{title}: failed, {reason}\n")
+    return f"failed, {reason}"
+
+
+def _go_on(run: Run | None) -> list[str]:
+    """Words that let an unfinished run go on."""
+    return ["--ckpt_path", str(run.checkpoint)] if run is not None and run.checkpoint is not None else []
+
+
+def _collect(rows: list[AblationRow], epoch: str, failures: dict[Path, str]) -> list[RowResult]:
+    """The lines of the table, from what lies on disk."""
+    from jde_lightning.cli.ablation_runs import find_run
+    from jde_lightning.cli.ablation_table import RowResult
+
+    results = []
+    for row in rows:
+        done, note = find_run(row, "best" if epoch == "best" else "last")
+        if done is None:
+            results.append(RowResult(row.table, row.name, row.published, note=failures.get(row.path, note)))
+            continue
+        if not done.finished:
+            note = failures.get(row.path, f"unfinished, epoch {done.epochs} of {row.epochs}")
+        elif not done.measured:
+            note = "no tracking metrics: no validation sequence has identities"
+        measured = done.measured if done.finished else {}
+        facts = measured, done.epochs, done.seconds, done.folder
+        results.append(RowResult(row.table, row.name, row.published, *facts, note))
+    return results

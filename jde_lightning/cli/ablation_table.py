@@ -1,0 +1,132 @@
+"""The table of an ablation: measured beside published, as CSV and as Markdown."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from jde_lightning.cli.ablation_rows import METRICS
+from jde_lightning.files import written_whole
+
+_COLUMNS = [
+    "table",
+    "row",
+    *(f"{name}{suffix}" for name in METRICS for suffix in ("", "_published", "_difference")),
+    "epochs",
+    "seconds",
+    "run",
+    "note",
+]
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """One line of the table.
+
+    Attributes:
+        table: number of the paper's table, or name of the group.
+        name: the row.
+        published: percent by name of the metric (hota, mota, idf1); may be empty.
+        measured: the same of the run; empty where there is no finished one.
+        epochs: number of epochs that the run has trained.
+        seconds: duration of the run.
+        run: its folder; ``None`` if there is none.
+        note: why there are no numbers, or what else to know; empty if all is well.
+    """
+
+    table: str
+    name: str
+    published: dict[str, float]
+    measured: dict[str, float] = field(default_factory=dict)
+    epochs: int = 0
+    seconds: float = 0.0
+    run: Path | None = None
+    note: str = ""
+
+
+def write_tables(results: Sequence[RowResult], folder: Path) -> list[Path]:
+    """Write ``ablations.csv`` and ``ablations.md``.
+
+    Args:
+        results: the lines.
+        folder: where; created if needed.
+
+    Returns:
+        The two files.
+    """
+    paths = [folder / "ablations.csv", folder / "ablations.md"]
+    with written_whole(paths[0]) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(map(_csv_line, results))
+    with written_whole(paths[1]) as temporary:
+        temporary.write_text(markdown(results), encoding="utf-8")
+    return paths
+
+
+def markdown(results: Sequence[RowResult]) -> str:
+    """Return the lines as Markdown, one table for each table of the paper.
+
+    A cell reads ``measured (published, difference)``; the best measured value of a table is bold.
+
+    Args:
+        results: the lines, in any order; tables come in the order in which they are first named.
+    """
+    order = list(dict.fromkeys(result.table for result in results))
+    grouped = groupby(sorted(results, key=lambda result: order.index(result.table)), key=lambda result: result.table)
+    parts = ["Percent: measured (published, measured - published). Time is of the run that ended, hours:minutes."]
+    for table, group in grouped:
+        lines = list(group)
+        best = {
+            name: max((_rounded(line, name) for line in lines if name in line.measured), default=None)
+            for name in METRICS
+        }
+        title = f"Table {table}" if table.isdigit() else table
+        heads = ["row", *(name.upper() for name in METRICS), "epochs", "time", "run", "note"]
+        parts += ["", f"## {title}", "", _markdown_line(heads), _markdown_line(["---"] * len(heads))]
+        for line in lines:
+            cells = [_cell(line, name, best[name], len(lines)) for name in METRICS]
+            minutes = round(line.seconds / 60)
+            time = f"{minutes // 60}:{minutes % 60:02}" if line.run else ""
+            run = f"`{line.run}`" if line.run else ""
+            parts.append(_markdown_line([line.name, *cells, str(line.epochs or ""), time, run, line.note]))
+    return "\n".join(parts) + "\n"
+
+
+def _csv_line(result: RowResult) -> dict[str, str]:
+    """The cells of a line by column."""
+    cells = {"table": result.table, "row": result.name, "note": result.note}
+    for name in METRICS:
+        measured, published = result.measured.get(name), result.published.get(name)
+        if measured is not None:
+            cells[name] = f"{measured:.2f}"
+        if published is not None:
+            cells[f"{name}_published"] = f"{published:.2f}"
+        if measured is not None and published is not None:
+            cells[f"{name}_difference"] = f"{measured - published:+.2f}"
+    if result.run is not None:
+        cells |= {"epochs": str(result.epochs), "seconds": f"{result.seconds:.0f}", "run": str(result.run)}
+    return cells
+
+
+def _rounded(result: RowResult, name: str) -> float:
+    """A measured value as it is shown, so that what looks equal is equal."""
+    return round(result.measured[name], 2)
+
+
+def _cell(result: RowResult, name: str, best: float | None, rows: int) -> str:
+    """Measured and published value of a metric."""
+    published = result.published.get(name)
+    if name not in result.measured:
+        return f"- ({published:.2f})" if published is not None else "-"
+    value = _rounded(result, name)
+    text = f"**{value:.2f}**" if value == best and rows > 1 else f"{value:.2f}"
+    return text if published is None else f"{text} ({published:.2f}, {result.measured[name] - published:+.2f})"
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    """One line of a Markdown table."""
+    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
