@@ -43,9 +43,7 @@ class ReIDBranch(nn.Module):
         InputError: if the kind is unknown.
     """
 
-    def __init__(
-        self, channels: Sequence[int], embed_dim: int, kind: ReIDKind = "plain", fusion: bool = False
-    ) -> None:
+    def __init__(self, channels: Sequence[int], embed_dim: int, kind: ReIDKind = "plain", fusion: bool = False) -> None:
         super().__init__()
         if kind not in REID_KINDS:
             msg = f"unknown Re-ID branch {kind!r}; choose one of {', '.join(REID_KINDS)} for reid_branch"
