@@ -48,13 +48,10 @@ def main() -> None:
             network = YOLO11JDE(scale, 1, arguments.embed_dim, kind, fusion)
             rows.append((f"{kind}, fused" if fusion else kind, *measure(network, arguments.size)))
         _, total, own, flops, own_flops = rows[0]
-        detector = flops - own_flops
-        print(f"| {scale} | none | {total - own:,} | 0 | {detector / 1e9:.2f} | 0 | 0 % |")
-        for name, total, own, flops, own_flops in rows:
-            share = 100 * own_flops / detector
-            print(
-                f"| {scale} | {name} | {total:,} | {own:,} | {flops / 1e9:.2f} | {own_flops / 1e9:.2f} | {share:.1f} % |"
-            )
+        detector, detector_flops = total - own, flops - own_flops
+        for name, total, own, flops, own_flops in [("none", detector, 0, detector_flops, 0), *rows]:
+            gflops = f"{flops / 1e9:.2f} | {own_flops / 1e9:.2f} | {100 * own_flops / detector_flops:.1f} %"
+            print(f"| {scale} | {name} | {total:,} | {own:,} | {gflops} |")
 
 
 if __name__ == "__main__":

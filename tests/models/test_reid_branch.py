@@ -83,7 +83,8 @@ def test_documented_counts_are_true(scale):
     images = torch.empty(1, 3, 640, 640, device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(images)
-    maps = [torch.empty(1, c, 640 // s, 640 // s, device="meta") for c, s in zip(CHANNELS[scale], (8, 16, 32))]
+    sides = (80, 40, 20)
+    maps = [torch.empty(1, c, side, side, device="meta") for c, side in zip(CHANNELS[scale], sides, strict=True)]
     own, own_flops = {}, {}
     for kind, fusion in VARIANTS:
         branch = ReIDBranch(CHANNELS[scale], 128, kind, fusion).to("meta")
@@ -159,7 +160,7 @@ def test_fusion_adds_the_other_levels_at_the_same_place():
     def silu(x):
         return x / (1 + np.exp(-x))
 
-    reduced = [silu(conv(layer, x.numpy())) for layer, x in zip(fusion.reduce, maps)]
+    reduced = [silu(conv(layer, x.numpy())) for layer, x in zip(fusion.reduce, maps, strict=True)]
     for level in range(3):
         total = 0
         for other in set(range(3)) - {level}:
