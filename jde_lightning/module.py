@@ -13,6 +13,7 @@ from jde_lightning import __version__
 from jde_lightning.errors import InputError
 from jde_lightning.losses.joint import JDELoss
 from jde_lightning.losses.reid import ReIDLoss
+from jde_lightning.losses.weighting import FixedWeights, UncertaintyWeights
 from jde_lightning.models.network import YOLO11JDE
 from jde_lightning.schedule import WarmupLinear, WarmupLinearScheduler
 from jde_lightning.structures import Batch, Detections, ValidationOutput
@@ -29,6 +30,9 @@ class JDEModule(pl.LightningModule):
     Args:
         scale: size of YOLO11.
         embed_dim: width of the embedding (paper: 128).
+        reid_branch: layers of the Re-ID branch: ``plain`` is the paper's, ``light`` has depth-wise convolutions at a
+            sixth of the cost (docs/reid_branches.md).
+        reid_fusion: whether the embedding of each level also sees the features of the other levels.
         class_names: names of the classes, in the order of the class index; one class "person" if omitted.
         image_size: long side of the network's input in pixels; kept with the weights for those who use them alone.
         weights: file to start from: a COCO YOLO11 checkpoint, the authors' weights or one of ours. To go on with a
@@ -38,6 +42,9 @@ class JDEModule(pl.LightningModule):
         dfl_gain: weight of the distribution focal loss.
         reid_gain: weight of the Re-ID loss (paper, Table 4: 1.0).
         reid_loss: the Re-ID loss; hard positives, semi-hard negatives and a triplet margin of 0.075 if omitted.
+        loss_weighting: how detection and Re-ID are weighed against each other: ``fixed`` by the gains, which is the
+            paper; ``uncertainty`` by weights that are learned with the network and logged as
+            ``train/detection_weight`` and ``train/reid_weight``, on top of the gains.
         small_target_stride: enlarge targets smaller than this many pixels when anchors are assigned. ``None`` is the
             current Ultralytics rule, 0 the paper's assigner, which had none.
         ignore_regions: whether what is annotated as neither object nor background (crowds, statues, people too hidden
@@ -65,6 +72,8 @@ class JDEModule(pl.LightningModule):
         self,
         scale: Literal["n", "s", "m", "l", "x"] = "s",
         embed_dim: int = 128,
+        reid_branch: Literal["plain", "light"] = "plain",
+        reid_fusion: bool = False,
         class_names: list[str] | None = None,
         image_size: int = 640,
         weights: str | None = None,
@@ -73,6 +82,7 @@ class JDEModule(pl.LightningModule):
         dfl_gain: float = 1.5,
         reid_gain: float = 1.0,
         reid_loss: ReIDLoss | None = None,
+        loss_weighting: Literal["fixed", "uncertainty"] = "fixed",
         small_target_stride: int | None = None,
         ignore_regions: bool = True,
         optimizer: OptimizerCallable | None = None,
@@ -90,7 +100,7 @@ class JDEModule(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.class_names = list(class_names) if class_names else ["person"]
-        self.network = YOLO11JDE(scale=scale, num_classes=len(self.class_names), embed_dim=embed_dim)
+        self.network = YOLO11JDE(scale, len(self.class_names), embed_dim, reid_branch, reid_fusion)
         if channels_last:
             self.network = self.network.to(memory_format=torch.channels_last)
         self.loss = JDELoss(
@@ -104,6 +114,7 @@ class JDEModule(pl.LightningModule):
             reid_loss=reid_loss,
             small_target_stride=small_target_stride,
             ignore_regions=ignore_regions,
+            weighting=_make_weighting(loss_weighting),
         )
         self.image_size = image_size
         self.optimizer_factory = optimizer
@@ -191,6 +202,8 @@ class JDEModule(pl.LightningModule):
             "version": __version__,
             "scale": self.network.scale,
             "embed_dim": self.network.embed_dim,
+            "reid_branch": self.network.reid_branch,
+            "reid_fusion": self.network.reid_fusion,
             "class_names": self.class_names,
             "image_size": self.image_size,
         }
@@ -250,10 +263,12 @@ class JDEModule(pl.LightningModule):
                 kind = "bias" if name == "bias" else "norm" if norm else "weight"
                 in_branch = ".cv4." in f".{module_name}." and self.reid_lr_factor != 1.0
                 groups.setdefault((kind, in_branch), []).append(parameter)
-        # the Re-ID loss may have parameters of its own, such as the class centres of ArcFace
-        own = [parameter for parameter in self.loss.parameters() if parameter.requires_grad]
-        if own:
-            groups.setdefault(("weight", False), []).extend(own)
+        # The Re-ID loss may have parameters of its own, such as the class centres of ArcFace. The log variances of a
+        # learned weighting do not decay: nothing makes 0 a better value than another.
+        for name, parameter in self.loss.named_parameters():
+            if parameter.requires_grad:
+                kind = "norm" if name.startswith("weighting.") else "weight"
+                groups.setdefault((kind, False), []).append(parameter)
         return [
             {
                 "params": parameters,
@@ -263,6 +278,15 @@ class JDEModule(pl.LightningModule):
             }
             for (kind, in_branch), parameters in groups.items()
         ]
+
+
+def _make_weighting(name: str) -> FixedWeights | UncertaintyWeights:
+    """Build the weighting of the two losses that a configuration names."""
+    weightings = {"fixed": FixedWeights, "uncertainty": UncertaintyWeights}
+    if name not in weightings:
+        msg = f"unknown loss_weighting {name!r}; choose one of {', '.join(weightings)}"
+        raise InputError(msg)
+    return weightings[name]()
 
 
 def _is_plain(value: Any) -> bool:

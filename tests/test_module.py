@@ -172,8 +172,71 @@ def test_checkpoint_metadata_is_plain_and_objects_are_left_out():
         "version": __version__,
         "scale": "n",
         "embed_dim": 32,
+        "reid_branch": "plain",
+        "reid_fusion": False,
         "class_names": ["person"],
         "image_size": 640,
     }
     assert "reid_loss" not in checkpoint["hyper_parameters"]
     assert checkpoint["hyper_parameters"]["scale"] == "n"
+
+
+def test_light_and_fused_branch_is_the_reid_branch_of_every_option():
+    """Its own learning rate and statistics, and frozen with the name ``reid``, the fusion's layers included."""
+    jde = attach(module(reid_branch="light", reid_fusion=True, reid_lr_factor=3.0, norm_eval=True))
+    branch = {name: p for name, p in jde.network.named_parameters() if ".cv4." in name}
+    assert any(".fusion." in name for name in branch)
+    own = {id(p) for group in jde.parameter_groups() if group["lr_factor"] == 3.0 for p in group["params"]}
+    assert own == {id(p) for p in branch.values()}
+    jde.on_fit_start()
+    for name, layer in jde.network.named_modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            assert layer.training == (".cv4." in name), name
+    frozen = module(reid_branch="light", reid_fusion=True, frozen_branches=["reid"])
+    assert not any(p.requires_grad for name, p in frozen.network.named_parameters() if ".cv4." in name)
+
+
+def test_learned_loss_weights_do_not_decay_and_are_logged():
+    jde = attach(module(loss_weighting="uncertainty"))
+    logged = {}
+    jde.log_dict = lambda values, **_: logged.update(values)
+    weights = set(jde.loss.weighting.parameters())
+    assert len(weights) == 2
+    found = [group for group in jde.parameter_groups() for p in group["params"] if any(p is w for w in weights)]
+    assert [(group["weight_decay"], group["is_bias"], group["lr_factor"]) for group in found] == [(0, False, 1)] * 2
+    jde.training_step(batch(), 0).backward()
+    assert logged["train/detection_weight"].item() == pytest.approx(0.5 * np.exp(1.85))
+    assert logged["train/reid_weight"].item() == pytest.approx(0.5 * np.exp(1.05))
+    assert all(w.grad is not None for w in weights)
+
+
+def test_parameters_of_the_reid_loss_decay():
+    class Centres(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(3))
+
+    jde = module(reid_loss=Centres())
+    (group,) = [g for g in jde.parameter_groups() if any(p is jde.loss.reid_loss.weight for p in g["params"])]
+    assert group["weight_decay"] == jde.weight_decay
+
+
+def test_unknown_loss_weighting_lists_the_choices():
+    with pytest.raises(InputError, match="unknown loss_weighting 'learned'; choose one of fixed, uncertainty"):
+        module(loss_weighting="learned")
+
+
+def test_learned_loss_weights_and_branch_are_restored(tmp_path):
+    jde = module(loss_weighting="uncertainty", reid_branch="light", reid_fusion=True)
+    trainer = pl.Trainer(
+        max_steps=2, max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    trainer.fit(jde, DataLoader([batch(), batch()], batch_size=None))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    assert jde.loss.weighting.detection.item() != pytest.approx(-1.85, abs=1e-6)
+    again = JDEModule.load_from_checkpoint(tmp_path / "last.ckpt", weights_only=True)
+    assert again.network.reid_branch == "light"
+    assert again.network.reid_fusion is True
+    for (name, value), other in zip(jde.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(value, other), name

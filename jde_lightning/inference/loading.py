@@ -14,12 +14,12 @@ from jde_lightning.errors import InputError
 from jde_lightning.models.architecture import HEAD_LAYER, Scale
 from jde_lightning.models.checkpoints import read_checkpoint
 from jde_lightning.models.network import YOLO11JDE
+from jde_lightning.models.reid_branch import REID_PREFIX, branch_layout
 
 _LOG = logging.getLogger(__name__)
 
 _PREFIX = "network."
 _CLASS_BIAS = f"model.{HEAD_LAYER}.cv3.0.2.bias"
-_EMBEDDING_BRANCH = f"model.{HEAD_LAYER}.cv4."
 _PERSON = "person"
 
 
@@ -77,7 +77,13 @@ def _own_network(checkpoint: dict[str, Any], path: Path, scale: str | None) -> L
     if scale not in (None, facts["scale"]):
         msg = f"{path}: the checkpoint is of scale {facts['scale']!r}, but scale {scale!r} was asked for; leave it out"
         raise InputError(msg)
-    network = YOLO11JDE(facts["scale"], len(facts["class_names"]), facts["embed_dim"])
+    # Checkpoints from before there were others have the plain branch.
+    branch, fusion = facts.get("reid_branch", "plain"), facts.get("reid_fusion", False)
+    try:
+        network = YOLO11JDE(facts["scale"], len(facts["class_names"]), facts["embed_dim"], branch, fusion)
+    except InputError as error:
+        msg = f"{path}: {error}; was it written by a newer version of this package?"
+        raise InputError(msg) from error
     # With the EMA callback these are the averaged weights; Lightning keeps the others under another key.
     state = {k.removeprefix(_PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(_PREFIX)}
     try:
@@ -95,14 +101,15 @@ def _foreign_network(path: Path, scale: Scale | None) -> LoadedNetwork:
     if scale is None:
         msg = f"{path}: not a checkpoint of this package; for YOLO11 weights of others give their scale (--scale n)"
         raise InputError(msg)
-    bias, embedding = tensors.get(_CLASS_BIAS), tensors.get(f"{_EMBEDDING_BRANCH}0.2.weight")
+    bias, embedding = tensors.get(_CLASS_BIAS), tensors.get(f"{REID_PREFIX}0.2.weight")
     num_classes = 1 if bias is None else len(bias)
     # All classes first: the class branch of a network for one class is narrower, and trained layers would not fit.
-    network = YOLO11JDE(scale, num_classes, 128 if embedding is None else len(embedding))
+    branch, fusion = branch_layout(tensors)
+    network = YOLO11JDE(scale, num_classes, 128 if embedding is None else len(embedding), branch or "plain", fusion)
     # Weights without names are COCO's, or of persons only; class 0 is the person in both.
     network.class_names = [(names or {0: _PERSON}).get(i, str(i)) for i in range(num_classes)]
     report = network.load_weights(path)
-    untrained = [name for name in report.missing if not name.startswith(_EMBEDDING_BRANCH)]
+    untrained = [name for name in report.missing if not name.startswith(REID_PREFIX)]
     if untrained:
         msg = f"{path}: lacks {len(untrained)} tensors that detection needs, such as {untrained[0]}"
         raise InputError(msg)

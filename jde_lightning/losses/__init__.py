@@ -4,5 +4,6 @@ from jde_lightning.losses.detection import DetectionLoss
 from jde_lightning.losses.joint import JDELoss
 from jde_lightning.losses.mining import AllPairs
 from jde_lightning.losses.reid import ReIDLoss
+from jde_lightning.losses.weighting import FixedWeights, UncertaintyWeights
 
-__all__ = ["AllPairs", "DetectionLoss", "JDELoss", "ReIDLoss"]
+__all__ = ["AllPairs", "DetectionLoss", "FixedWeights", "JDELoss", "ReIDLoss", "UncertaintyWeights"]

@@ -9,6 +9,7 @@ from torch import nn
 
 from jde_lightning.losses.detection import DetectionLoss, RawMapsLike
 from jde_lightning.losses.reid import ReIDLoss
+from jde_lightning.losses.weighting import FixedWeights, UncertaintyWeights
 from jde_lightning.structures import NO_IDENTITY, Batch
 
 
@@ -27,6 +28,7 @@ class JDELoss(nn.Module):
         small_target_stride: see :class:`~jde_lightning.losses.detection.DetectionLoss`; 0 is the paper's assigner.
         ignore_regions: whether anchors in the batch's ignore regions are neither object nor background; ``False`` is
             the paper, where they are background.
+        weighting: how the detection and the Re-ID loss are added up; as they are, if not given.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class JDELoss(nn.Module):
         reid_loss: ReIDLoss | None = None,
         small_target_stride: int | None = None,
         ignore_regions: bool = True,
+        weighting: FixedWeights | UncertaintyWeights | None = None,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -50,6 +53,7 @@ class JDELoss(nn.Module):
         self.reid_loss = ReIDLoss() if reid_loss is None else reid_loss
         self.small_target_stride = small_target_stride
         self.ignore_regions = ignore_regions
+        self.weighting = FixedWeights() if weighting is None else weighting
         self._detection: DetectionLoss | None = None
 
     def forward(self, raw: RawMapsLike, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -61,10 +65,11 @@ class JDELoss(nn.Module):
                 ``batch_idx`` never decreases.
 
         Returns:
-            The scalar to minimise, which is the sum of the terms times ``B`` (as ultralytics scales it), and the
-            detached terms with their gains: ``box_loss, cls_loss, dfl_loss, reid_loss`` (not times ``B``) and
-            ``positive_fraction``, the share of the batch's identities that have at least two boxes in it. Every map
-            receives a gradient, also from a batch without boxes.
+            The scalar to minimise, which is the weighted sum of the terms times ``B`` (as ultralytics scales it), and
+            the detached terms with their gains: ``box_loss, cls_loss, dfl_loss, reid_loss`` (neither weighted nor
+            times ``B``), ``positive_fraction``, the share of the batch's identities that have at least two boxes in
+            it, and the weights of the weighting if they are learned. Every map receives a gradient, also from a batch
+            without boxes.
         """
         with torch.autocast(raw.scores.device.type, enabled=False):
             seen = batch if self.ignore_regions else {k: v for k, v in batch.items() if not k.startswith("ignore_")}
@@ -76,7 +81,7 @@ class JDELoss(nn.Module):
                 rows = embeddings[found.images, :, found.anchors]
                 origin = {key: batch[key][found.rows] for key in ("source_frames", "scopes") if key in batch}
                 reid = reid + self.reid * self.reid_loss(rows, found.identities, found.confidences, **origin)
-            total = (found.losses.sum() + reid) * len(raw.scores)
+            total = self.weighting(found.losses.sum(), reid) * len(raw.scores)
         box, cls, dfl = found.losses.detach()
         return total, {
             "box_loss": box,
@@ -84,6 +89,7 @@ class JDELoss(nn.Module):
             "dfl_loss": dfl,
             "reid_loss": reid.detach(),
             "positive_fraction": positive_fraction(batch["identities"]),
+            **self.weighting.weights(),
         }
 
     def _criterion(self, device: torch.device) -> DetectionLoss:

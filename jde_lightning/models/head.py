@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from jde_lightning._ultralytics import Conv, Detect
+from jde_lightning._ultralytics import Detect
+from jde_lightning.models.reid_branch import ReIDBranch, ReIDKind
 
 
 class RawMaps(NamedTuple):
@@ -30,29 +31,35 @@ class RawMaps(NamedTuple):
 
 
 class JDEHead(Detect):
-    """YOLO11's head plus the Re-ID branch ``cv4``: two 3x3 convolutions and a 1x1 convolution per level.
-
-    The hidden width is ``max(channels[0] // 4, embed_dim)``, as in the authors' published code; their weights load by
-    name.
+    """YOLO11's head plus the Re-ID branch ``cv4``.
 
     Args:
         num_classes: number of classes.
         reg_max: bins of each distance's distribution.
         embed_dim: length of an embedding.
         channels: channels of the input of each level.
+        reid_branch: kind of the Re-ID branch, see :class:`~jde_lightning.models.reid_branch.ReIDBranch`.
+        reid_fusion: whether the Re-ID branch mixes the levels.
+
+    Raises:
+        InputError: if the kind is unknown.
     """
 
     # ultralytics' builder writes this flag on its class, process-wide, once it has built any older model.
     legacy = False
 
-    def __init__(self, num_classes: int, reg_max: int, embed_dim: int, channels: list[int]) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        reg_max: int,
+        embed_dim: int,
+        channels: list[int],
+        reid_branch: ReIDKind = "plain",
+        reid_fusion: bool = False,
+    ) -> None:
         super().__init__(num_classes, reg_max, False, channels)
         self.embed_dim = embed_dim
-        hidden = max(channels[0] // 4, embed_dim)
-        self.cv4 = nn.ModuleList(
-            nn.Sequential(Conv(c, hidden, 3), Conv(hidden, hidden, 3), nn.Conv2d(hidden, embed_dim, 1))
-            for c in channels
-        )
+        self.cv4 = ReIDBranch(channels, embed_dim, reid_branch, reid_fusion)
 
     def forward(self, features: list[torch.Tensor]) -> RawMaps:
         """Return the raw maps of all levels.
@@ -68,4 +75,4 @@ class JDEHead(Detect):
             return torch.cat([layers(x).flatten(2) for layers, x in zip(branch, features, strict=True)], dim=2)
 
         shapes = tuple((x.shape[2], x.shape[3]) for x in features)
-        return RawMaps(run(self.cv2), run(self.cv3), run(self.cv4), shapes)
+        return RawMaps(run(self.cv2), run(self.cv3), self.cv4(features), shapes)

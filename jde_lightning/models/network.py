@@ -11,6 +11,7 @@ from jde_lightning._ultralytics import Detect, DetectionModel, initialize_weight
 from jde_lightning.models.architecture import Scale, yolo11
 from jde_lightning.models.decode import decode
 from jde_lightning.models.head import JDEHead, RawMaps
+from jde_lightning.models.reid_branch import ReIDKind
 from jde_lightning.models.weights import WeightsReport, load_weights
 from jde_lightning.structures import Detections
 
@@ -25,6 +26,9 @@ class YOLO11JDE(nn.Module):
         scale: model size; ``s`` is the paper's.
         num_classes: number of classes; 1 means persons.
         embed_dim: length of an embedding; 128 is the paper's.
+        reid_branch: ``plain`` is the paper's appearance branch; ``light`` has depth-wise convolutions, at a sixth of
+            the cost.
+        reid_fusion: whether the embedding of each level also sees the features of the other levels.
 
     Attributes:
         model: the layers, in order; the last is the head.
@@ -33,17 +37,26 @@ class YOLO11JDE(nn.Module):
         class_names: a name per class, which weights of other class sets are matched by.
 
     Raises:
-        InputError: if the scale is unknown.
+        InputError: if the scale or the kind of the branch is unknown.
     """
 
-    def __init__(self, scale: Scale = "s", num_classes: int = 1, embed_dim: int = 128) -> None:
+    def __init__(
+        self,
+        scale: Scale = "s",
+        num_classes: int = 1,
+        embed_dim: int = 128,
+        reid_branch: ReIDKind = "plain",
+        reid_fusion: bool = False,
+    ) -> None:
         super().__init__()
         detector = DetectionModel(yolo11(scale, num_classes), ch=3, verbose=False)
         self.model: nn.Sequential = detector.model
-        self.model[-1] = _replace_head(self.model[-1], embed_dim)
+        self.model[-1] = _replace_head(self.model[-1], embed_dim, reid_branch, reid_fusion)
         self.scale = scale
         self.num_classes = num_classes
         self.embed_dim = embed_dim
+        self.reid_branch = reid_branch
+        self.reid_fusion = reid_fusion
         self.reg_max: int = self.model[-1].reg_max
         self.strides: tuple[int, ...] = tuple(int(s) for s in self.model[-1].stride)
         self.class_names: list[str] = ["person"] if num_classes == 1 else [str(i) for i in range(num_classes)]
@@ -120,10 +133,10 @@ class YOLO11JDE(nn.Module):
             raise ValueError(msg)
 
 
-def _replace_head(old: Detect, embed_dim: int) -> JDEHead:
+def _replace_head(old: Detect, embed_dim: int, reid_branch: ReIDKind, reid_fusion: bool) -> JDEHead:
     """Build the head with the Re-ID branch that takes the place of ``old`` in the network."""
     channels = [branch[0].conv.in_channels for branch in old.cv2]
-    new = JDEHead(old.nc, old.reg_max, embed_dim, channels)
+    new = JDEHead(old.nc, old.reg_max, embed_dim, channels, reid_branch, reid_fusion)
     for name in ("i", "f", "type", "inplace", "stride"):
         setattr(new, name, getattr(old, name))
     new.np = sum(p.numel() for p in new.parameters())

@@ -14,6 +14,7 @@ from jde_lightning.errors import InputError
 from jde_lightning.models.architecture import HEAD_LAYER, SCALINGS
 from jde_lightning.models.checkpoints import FIRST_TENSOR, read_checkpoint
 from jde_lightning.models.narrowing import is_wider, narrow_class_branches
+from jde_lightning.models.reid_branch import REID_PREFIX, branch_layout
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ class WeightsReport:
         unused: of the checkpoint, without a place in this network.
         folded: batch norms whose statistics were folded into the convolution before them, as exporters do. Such a norm
             passes its input on as it is; with the statistics of a batch it would change the network completely.
+        other_branch: the two kinds of Re-ID branch, where the checkpoint's and the network's differ; nothing of the
+            branch was taken then.
     """
 
     path: Path
@@ -42,6 +45,7 @@ class WeightsReport:
     missing: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     folded: list[str] = field(default_factory=list)
+    other_branch: tuple[str, str] | None = None
 
     def __str__(self) -> str:
         """One line of counts, and a line each for what is missing and unused, by branch."""
@@ -53,6 +57,9 @@ class WeightsReport:
         for title, names in (("missing (not changed)", self.missing), ("unused", self.unused)):
             if names:
                 lines.append(f"  {title}: {_by_branch(names)}")
+        if self.other_branch:
+            found, wanted = self.other_branch
+            lines.append(f"  the file's Re-ID branch is {found}, the network's {wanted}: reid_branch: {found} takes it")
         if self.folded:
             lines.append(f"  {len(self.folded)} batch norms are folded into their convolutions: train with norm_eval")
         return "\n".join(lines)
@@ -78,7 +85,8 @@ def load_weights(network: nn.Module, path: str | Path, class_names: Sequence[str
     _check_fit(source, target, report.path)
     rows = _class_rows(source, source_names, class_names)
     wider = is_wider(source, target)
-    network.load_state_dict(_transfer(source, target, {} if wider else rows, report), strict=False)
+    fitting = _without_another_branch(source, target, report)
+    network.load_state_dict(_transfer(fitting, target, {} if wider else rows, report), strict=False)
     if wider and rows:
         narrowed = narrow_class_branches(network, source, rows)
         network.load_state_dict(narrowed, strict=False)
@@ -90,6 +98,20 @@ def load_weights(network: nn.Module, path: str | Path, class_names: Sequence[str
     report.folded = [name for name, norm in network.named_modules() if _is_folded(name, norm, taken)]
     log.info("%s", report)
     return report
+
+
+def _without_another_branch(
+    source: dict[str, torch.Tensor], target: dict[str, torch.Tensor], report: WeightsReport
+) -> dict[str, torch.Tensor]:
+    """Leave out a Re-ID branch of another kind, and note it in the report.
+
+    Its output layers have the same names and shapes in every kind, but would read channels that mean something else.
+    """
+    found, wanted = branch_layout(source)[0], branch_layout(target)[0]
+    if found is None or wanted is None or found == wanted:
+        return source
+    report.other_branch = found, wanted
+    return {name: tensor for name, tensor in source.items() if not name.startswith(REID_PREFIX)}
 
 
 def _transfer(

@@ -187,11 +187,23 @@ def test_checkpoint_whose_weights_do_not_fit(network, tmp_path):
         Predictor.from_checkpoint(path)
 
 
-def test_plain_weights_with_a_trained_embedding_keep_it(tmp_path):
-    authors = YOLO11JDE("n", 1, embed_dim=16)
+def test_checkpoint_of_a_branch_that_is_unknown_or_another(network, tmp_path):
+    facts = {"scale": "n", "embed_dim": 8, "class_names": ["person", "rider"]}
+    path = checkpoint(network, tmp_path / "last.ckpt", jde_lightning={**facts, "reid_branch": "light"})
+    with pytest.raises(InputError, match=r"last\.ckpt: the weights do not fit the network .*model\.23\.cv4\."):
+        Predictor.from_checkpoint(path)
+    path = checkpoint(network, tmp_path / "last.ckpt", jde_lightning={**facts, "reid_branch": "heavy"})
+    with pytest.raises(InputError, match=r"last\.ckpt: unknown Re-ID branch 'heavy'; .*a newer version"):
+        Predictor.from_checkpoint(path)
+
+
+@pytest.mark.parametrize(("branch", "fusion"), [("plain", False), ("light", True)])
+def test_plain_weights_with_a_trained_embedding_keep_it(tmp_path, branch, fusion):
+    authors = YOLO11JDE("n", 1, embed_dim=16, reid_branch=branch, reid_fusion=fusion)
     torch.save(authors.state_dict(), tmp_path / "authors.pt")
     predictor = Predictor.from_checkpoint(tmp_path / "authors.pt", image_size=64, conf=0.0, device="cpu", scale="n")
     assert predictor.appearance
+    assert (predictor.network.reid_branch, predictor.network.reid_fusion) == (branch, fusion)
     assert predictor.detect([np.zeros((64, 64, 3), np.uint8)])[0].embeddings.shape[1] == 16
 
 

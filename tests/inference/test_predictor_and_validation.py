@@ -12,10 +12,16 @@ from jde_lightning.module import JDEModule
 from jde_lightning.structures import FrameAnnotations
 
 
-@pytest.fixture(scope="module")
-def module():
+@pytest.fixture(scope="module", params=[("plain", False), ("light", True)], ids=str)
+def module(request):
     torch.manual_seed(0)
-    made = JDEModule(scale="n", embed_dim=8, image_size=128, conf=0.01, max_det=30)
+    branch, fusion = request.param
+    made = JDEModule(
+        scale="n", embed_dim=8, reid_branch=branch, reid_fusion=fusion, image_size=128, conf=0.01, max_det=30
+    )
+    if fusion:  # it begins as the identity
+        for layer in made.network.model[-1].cv4.fusion.expand:
+            torch.nn.init.ones_(layer.bn.weight)
     made.network.train()
     with torch.no_grad():
         made.network(torch.rand(4, 3, 128, 128))

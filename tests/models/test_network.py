@@ -77,10 +77,11 @@ def test_forward_is_that_of_ultralytics_plus_embeddings(network):
 
 def test_every_anchor_has_the_embedding_of_its_own_cell(network):
     head = network.model[-1]
-    features = [torch.rand(1, branch[0].conv.in_channels, h, h) for branch, h in zip(head.cv4, (4, 2, 1), strict=True)]
+    channels = [branch[0].conv.in_channels for branch in head.cv4.levels]
+    features = [torch.rand(1, c, h, h) for c, h in zip(channels, (4, 2, 1), strict=True)]
     with torch.no_grad():
         raw = head(features)
-        level_1 = head.cv4[1](features[1])
+        level_1 = head.cv4.levels[1](features[1])
     assert torch.equal(raw.embeddings[0, :, 16 + 2], level_1[0, :, 1, 0])
 
 
