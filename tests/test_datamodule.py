@@ -126,7 +126,7 @@ def test_linking_on_the_command_line():
     parser = ArgumentParser()
     parser.add_class_arguments(JDEDataModule, "data")
     flags = ["--data.identities=linked", "--data.linking.max_rival=0.9", "--data.linking.max_gap=0.5"]
-    module = parser.instantiate_classes(parser.parse_args(flags)).data
+    module = parser.instantiate(parser.parse_args(flags)).data
     assert (module.identities, module.linking) == ("linked", LinkingConfig(max_rival=0.9, max_gap=0.5))
 
 
