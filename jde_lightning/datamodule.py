@@ -74,7 +74,10 @@ class JDEDataModule(pl.LightningDataModule):
         identities: who is the same person where nobody has labelled it. ``per_box`` is the paper's: every box is
             somebody else. ``linked``: in videos, boxes of neighbouring frames that can only be the same object share an
             identity, which gives positives across frames.
-        linking: when boxes are linked, with ``linked``; see :mod:`~jde_lightning.data.linking`.
+        ambiguity: which boxes without an annotated identity may show the same person under different identities, which
+            the Re-ID loss leaves alone with ``negatives: certain``: all of one ``sequence`` in different frames, or
+            only those of one ``chain`` of linked boxes.
+        linking: when boxes are linked, with ``linked`` and ``chain``; see :mod:`~jde_lightning.data.linking`.
         mix: how often an epoch shows the images of a dataset, by the name of its reader, 1 where omitted:
             ``{CrowdHuman: 1.0, MOT17: 2.0}`` shows each image of MOT17 twice.
         keep_background: whether images without a box to learn are shown in training.
@@ -113,6 +116,7 @@ class JDEDataModule(pl.LightningDataModule):
         epoch_repeats: int = 1,
         buffer_lanes: int = 1,
         identities: Literal["per_box", "linked"] = "per_box",
+        ambiguity: Literal["sequence", "chain"] = "sequence",
         linking: LinkingConfig | None = None,
         mix: dict[str, float] | None = None,
         keep_background: bool = True,
@@ -146,6 +150,9 @@ class JDEDataModule(pl.LightningDataModule):
         if identities not in ("per_box", "linked"):
             msg = f"data.identities is {identities!r}, expected per_box or linked"
             raise InputError(msg)
+        if ambiguity not in ("sequence", "chain"):
+            msg = f"data.ambiguity is {ambiguity!r}, expected sequence or chain"
+            raise InputError(msg)
         self.root = Path(root).expanduser()
         self.readers = {
             "train": train or [],
@@ -168,6 +175,7 @@ class JDEDataModule(pl.LightningDataModule):
         # a quarter more than the buffer, which is still in use while the next batch comes in; bounded for memory's sake
         self.cache_images = min(self.buffer_size * 5 // 4, 256) if cache_images is None else cache_images
         self.identities: Literal["per_box", "linked"] = identities
+        self.ambiguity: Literal["sequence", "chain"] = ambiguity
         self.linking = linking or LinkingConfig()
         self.mix = mix
         self.keep_background = keep_background
@@ -223,7 +231,9 @@ class JDEDataModule(pl.LightningDataModule):
                 image_size=self.image_size,
                 augmentation=self.augmentation,
                 cache=self._tile_cache(len(index)),
-                scopes=ambiguity_scopes(index, identities, self.identity_table),
+                scopes=ambiguity_scopes(
+                    index, identities, self.identity_table, self.linking if self.ambiguity == "chain" else None
+                ),
                 amodal_boxes=self.amodal_boxes,
                 fused=self.fused,
             )

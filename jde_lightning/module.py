@@ -33,6 +33,8 @@ class JDEModule(pl.LightningModule):
         reid_branch: layers of the Re-ID branch: ``plain`` is the paper's, ``light`` has depth-wise convolutions at a
             sixth of the cost (docs/reid_branches.md).
         reid_fusion: whether the embedding of each level also sees the features of the other levels.
+        embedding_pooling: which anchors describe a detected box: ``best`` is the paper's, the one that predicted it;
+            ``mean`` averages over all that found it. Both describe with the same weights; kept with the checkpoint.
         class_names: names of the classes, in the order of the class index; one class "person" if omitted.
         image_size: long side of the network's input in pixels; kept with the weights for those who use them alone.
         weights: file to start from: a COCO YOLO11 checkpoint, the authors' weights or one of ours. To go on with a
@@ -74,6 +76,7 @@ class JDEModule(pl.LightningModule):
         embed_dim: int = 128,
         reid_branch: Literal["plain", "light"] = "plain",
         reid_fusion: bool = False,
+        embedding_pooling: Literal["best", "mean"] = "best",
         class_names: list[str] | None = None,
         image_size: int = 640,
         weights: str | None = None,
@@ -100,7 +103,7 @@ class JDEModule(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.class_names = list(class_names) if class_names else ["person"]
-        self.network = YOLO11JDE(scale, len(self.class_names), embed_dim, reid_branch, reid_fusion)
+        self.network = YOLO11JDE(scale, len(self.class_names), embed_dim, reid_branch, reid_fusion, embedding_pooling)
         if channels_last:
             self.network = self.network.to(memory_format=torch.channels_last)
         self.loss = JDELoss(
@@ -204,6 +207,7 @@ class JDEModule(pl.LightningModule):
             "embed_dim": self.network.embed_dim,
             "reid_branch": self.network.reid_branch,
             "reid_fusion": self.network.reid_fusion,
+            "embedding_pooling": self.network.embedding_pooling,
             "class_names": self.class_names,
             "image_size": self.image_size,
         }

@@ -174,6 +174,7 @@ def test_checkpoint_metadata_is_plain_and_objects_are_left_out():
         "embed_dim": 32,
         "reid_branch": "plain",
         "reid_fusion": False,
+        "embedding_pooling": "best",
         "class_names": ["person"],
         "image_size": 640,
     }

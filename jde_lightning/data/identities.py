@@ -102,25 +102,30 @@ def synthetic_identities(identities: IntArray, table: IdentityTable) -> IntArray
     return np.where(identities >= len(table.keys), identities, NO_IDENTITY)
 
 
-def ambiguity_scopes(index: FrameIndex, identities: IntArray, table: IdentityTable) -> IntArray:
+def ambiguity_scopes(
+    index: FrameIndex, identities: IntArray, table: IdentityTable, linking: LinkingConfig | None = None
+) -> IntArray:
     """Tell where equal people may carry different identities.
 
     Under self-supervision every box of a video has an identity of its own, also the same person in the next frame.
-    Two such boxes of one sequence are certain to be two people only if they stand in one frame. Linking does not change
-    this: two chains of linked boxes may still be one person, where a chain broke.
+    Two such boxes of one sequence are certain to be two people only if they stand in one frame. That leaves each person
+    few others to differ from; to take only boxes of one linked chain for possibly the same leaves many, and errs where
+    a chain broke.
 
     Args:
         index: the training frames.
         identities: ``(N,)`` training identities of the boxes.
         table: what the identities mean.
+        linking: take only boxes that are linked from frame to frame for possibly the same person
+            (:func:`~jde_lightning.data.linking.link_boxes`); all boxes of a sequence if omitted.
 
     Returns:
-        ``(N,)`` int64: the sequence of a box with a synthetic identity, -1 for boxes with annotated identities and
-        boxes of single images.
+        ``(N,)`` int64: the sequence, or the chain, of a box with a synthetic identity, -1 for boxes with annotated
+        identities and boxes of single images.
     """
-    synthetic = identities >= len(table.keys)
     sequence = index.sequence_codes[index.box_frames].astype(np.int64)
-    return np.where(synthetic & (sequence >= 0), sequence, -1)
+    doubtful = (identities >= len(table.keys)) & (sequence >= 0)
+    return np.where(doubtful, sequence if linking is None else link_boxes(index, doubtful, linking), -1)
 
 
 def _supervision(index: FrameIndex, code: int, by_dataset: Mapping[str, Supervision] | None) -> str:

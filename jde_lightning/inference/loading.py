@@ -77,10 +77,10 @@ def _own_network(checkpoint: dict[str, Any], path: Path, scale: str | None) -> L
     if scale not in (None, facts["scale"]):
         msg = f"{path}: the checkpoint is of scale {facts['scale']!r}, but scale {scale!r} was asked for; leave it out"
         raise InputError(msg)
-    # Checkpoints from before there were others have the plain branch.
-    branch, fusion = facts.get("reid_branch", "plain"), facts.get("reid_fusion", False)
+    # Checkpoints from before there was a choice have the plain branch, and the anchor of each box describes it.
+    choices = facts.get("reid_branch", "plain"), facts.get("reid_fusion", False), facts.get("embedding_pooling", "best")
     try:
-        network = YOLO11JDE(facts["scale"], len(facts["class_names"]), facts["embed_dim"], branch, fusion)
+        network = YOLO11JDE(facts["scale"], len(facts["class_names"]), facts["embed_dim"], *choices)
     except InputError as error:
         msg = f"{path}: {error}; was it written by a newer version of this package?"
         raise InputError(msg) from error

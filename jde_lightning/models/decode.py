@@ -7,13 +7,19 @@ gathered for the boxes that survive. There is no time limit after which images s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, box_iou
 
 from jde_lightning.models.head import RawMaps
 from jde_lightning.structures import Detections
+
+EmbeddingPooling = Literal["best", "mean"]
+EMBEDDING_POOLINGS: tuple[str, ...] = get_args(EmbeddingPooling)
+
+_POOLED_SHARE = 0.5  # of the confidence of a box: less sure anchors say nothing of it
 
 
 def anchor_points(
@@ -79,6 +85,7 @@ def decode(
     max_det: int = 300,
     class_agnostic: bool = False,
     max_candidates: int = 30_000,
+    pooling: EmbeddingPooling = "best",
 ) -> list[Detections]:
     """Find the detections in the network's maps.
 
@@ -92,42 +99,62 @@ def decode(
         max_det: most detections per image.
         class_agnostic: whether boxes of different classes suppress each other too.
         max_candidates: most confident candidates per image that enter the suppression.
+        pooling: which anchors describe the appearance of a box: ``best`` is the paper's, the anchor that predicted it;
+            ``mean`` averages over all anchors of at least half its confidence that found the same object, weighted by
+            their confidence. Those need not exceed ``conf``, so that no embedding depends on it.
 
     Returns:
         Per image its detections, most confident first: boxes in xyxy pixels of the network's input, unclipped;
         embeddings of unit norm. An image without any gives empty arrays.
     """
     scores, labels = raw.scores.float().sigmoid().max(dim=1)  # (B, A)
-    images, anchors = (scores > conf).nonzero(as_tuple=True)
+    images, anchors = (scores > (conf if pooling == "best" else conf * _POOLED_SHARE)).nonzero(as_tuple=True)
     scores, labels = scores[images, anchors], labels[images, anchors]
     points, sizes = anchor_points(raw.shapes, strides, raw.boxes.device)
     boxes = boxes_from_distances(raw.boxes[images, :, anchors], points[anchors], sizes[anchors])
 
+    groups = torch.zeros_like(labels) if class_agnostic else labels
     kept: list[torch.Tensor] = []
+    same: list[torch.Tensor] = []
     start = 0
     for count in torch.bincount(images, minlength=len(raw.boxes)).tolist():
         rows = slice(start, start + count)
         order = scores[rows].argsort(descending=True, stable=True)[:max_candidates] + start
-        groups = torch.zeros_like(labels[order]) if class_agnostic else labels[order]
-        kept.append(order[batched_nms(boxes[order], scores[order], groups, iou)[:max_det]])
+        order = order[scores[order] > conf]
+        kept.append(order[batched_nms(boxes[order], scores[order], groups[order], iou)[:max_det]])
+        if pooling == "mean":
+            same.append(_same_objects(kept[-1], rows, boxes, scores, groups, iou))
         start += count
-    return _collect(raw, images, anchors, boxes, scores, labels, kept)
 
-
-def _collect(
-    raw: RawMaps,
-    images: torch.Tensor,
-    anchors: torch.Tensor,
-    boxes: torch.Tensor,
-    scores: torch.Tensor,
-    labels: torch.Tensor,
-    kept: list[torch.Tensor],
-) -> list[Detections]:
-    """Move the kept candidates to the host in one go, and split them by image."""
     rows = torch.cat(kept)
-    embeddings = F.normalize(raw.embeddings[images[rows], :, anchors[rows]].float(), dim=1)
-    tensors = (boxes[rows], scores[rows], labels[rows], embeddings)
-    arrays = [tensor.detach().cpu().numpy() for tensor in tensors]
+    found, described_by = torch.cat(same, dim=1) if same else (rows, rows)
+    looks = F.normalize(raw.embeddings[images[described_by], :, anchors[described_by]].float(), dim=1)
+    sums = looks.new_zeros((len(boxes), looks.shape[1]))
+    sums.index_add_(0, found, looks * scores[described_by, None])
+    embeddings = F.normalize(sums[rows], dim=1)
+    return _split(kept, boxes[rows], scores[rows], labels[rows], embeddings)
+
+
+def _same_objects(
+    kept: torch.Tensor, rows: slice, boxes: torch.Tensor, scores: torch.Tensor, groups: torch.Tensor, iou: float
+) -> torch.Tensor:
+    """Pair the kept candidates of an image with those of its ``rows`` that found the same object, themselves included.
+
+    Returns:
+        ``(2, P)`` int64 rows of the kept candidate and of the other one. A candidate that overlaps two kept boxes
+        counts for both: so what belongs to a box does not depend on which other boxes are kept.
+    """
+    share = scores[rows] / scores[kept, None]
+    same = box_iou(boxes[kept], boxes[rows]) > iou
+    same &= (groups[kept, None] == groups[rows]) & (share >= _POOLED_SHARE) & (share <= 1)
+    same[torch.arange(len(kept), device=kept.device), kept - rows.start] = True  # also where a box has no area
+    first, second = same.nonzero(as_tuple=True)
+    return torch.stack((kept[first], second + rows.start))
+
+
+def _split(kept: list[torch.Tensor], *columns: torch.Tensor) -> list[Detections]:
+    """Move boxes, scores, labels and embeddings to the host in one go, and split them by image."""
+    arrays = [column.detach().cpu().numpy() for column in columns]
     detections, start = [], 0
     for rows_of_image in kept:
         part = slice(start, start + len(rows_of_image))

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from jde_lightning._ultralytics import Detect, DetectionModel, initialize_weights
+from jde_lightning.errors import InputError
 from jde_lightning.models.architecture import Scale, yolo11
-from jde_lightning.models.decode import decode
+from jde_lightning.models.decode import EMBEDDING_POOLINGS, EmbeddingPooling, decode
 from jde_lightning.models.head import JDEHead, RawMaps
 from jde_lightning.models.reid_branch import ReIDKind
 from jde_lightning.models.weights import WeightsReport, load_weights
@@ -29,6 +30,8 @@ class YOLO11JDE(nn.Module):
         reid_branch: ``plain`` is the paper's appearance branch; ``light`` has depth-wise convolutions, at a sixth of
             the cost.
         reid_fusion: whether the embedding of each level also sees the features of the other levels.
+        embedding_pooling: which anchors describe a detected box: ``best``, the paper's, the one that predicted it;
+            ``mean`` all that found it, see :func:`~jde_lightning.models.decode.decode`. Training is not touched.
 
     Attributes:
         model: the layers, in order; the last is the head.
@@ -37,7 +40,7 @@ class YOLO11JDE(nn.Module):
         class_names: a name per class, which weights of other class sets are matched by.
 
     Raises:
-        InputError: if the scale or the kind of the branch is unknown.
+        InputError: if the scale, the kind of the branch or the pooling is unknown.
     """
 
     def __init__(
@@ -47,8 +50,13 @@ class YOLO11JDE(nn.Module):
         embed_dim: int = 128,
         reid_branch: ReIDKind = "plain",
         reid_fusion: bool = False,
+        embedding_pooling: EmbeddingPooling = "best",
     ) -> None:
         super().__init__()
+        if embedding_pooling not in EMBEDDING_POOLINGS:
+            known = ", ".join(EMBEDDING_POOLINGS)
+            msg = f"unknown embedding_pooling {embedding_pooling!r}; choose one of {known}"
+            raise InputError(msg)
         detector = DetectionModel(yolo11(scale, num_classes), ch=3, verbose=False)
         self.model: nn.Sequential = detector.model
         self.model[-1] = _replace_head(self.model[-1], embed_dim, reid_branch, reid_fusion)
@@ -57,6 +65,7 @@ class YOLO11JDE(nn.Module):
         self.embed_dim = embed_dim
         self.reid_branch = reid_branch
         self.reid_fusion = reid_fusion
+        self.embedding_pooling: EmbeddingPooling = embedding_pooling
         self.reg_max: int = self.model[-1].reg_max
         self.strides: tuple[int, ...] = tuple(int(s) for s in self.model[-1].stride)
         self.class_names: list[str] = ["person"] if num_classes == 1 else [str(i) for i in range(num_classes)]
@@ -103,7 +112,8 @@ class YOLO11JDE(nn.Module):
         self.eval()
         try:
             with torch.inference_mode():
-                return decode(self(images), self.strides, conf=conf, iou=iou, max_det=max_det)
+                raw = self(images)
+                return decode(raw, self.strides, conf, iou, max_det, pooling=self.embedding_pooling)
         finally:
             self.train(was_training)
 

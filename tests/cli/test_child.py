@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from jde_lightning.cli.child import run_command
 
 
@@ -48,4 +50,4 @@ def test_interruption_ends_the_process_that_does_not_end_by_itself(tmp_path):
         os.kill(int(pid.read_text()), 0)
     except ProcessLookupError:
         return
-    raise AssertionError("the sleeper still runs")
+    pytest.fail("the sleeper still runs")

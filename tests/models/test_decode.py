@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from jde_lightning._ultralytics import Detect
+from jde_lightning.boxes import iou
 from jde_lightning.models import RawMaps, decode, decode_boxes
 from jde_lightning.models.decode import anchor_points
 
@@ -90,6 +91,49 @@ def test_an_image_does_not_depend_on_the_others():
     a, b = decode(raw, STRIDES)[1], decode(alone, STRIDES)[0]
     np.testing.assert_array_equal(a.boxes, b.boxes)
     np.testing.assert_array_equal(a.embeddings, b.embeddings)
+
+
+@pytest.mark.parametrize("agnostic", [False, True])
+def test_mean_embedding_of_all_anchors_that_found_the_box(agnostic):
+    """Against loops over boxes and anchors."""
+    raw = random_maps(num_classes=2, seed=3)
+    raw.boxes[:] = raw.boxes[:, :, :1] * 0.1 + 0.2 * raw.boxes  # neighbours predict much the same box
+    boxes = decode_boxes(raw, STRIDES).numpy()
+    scores, labels = (t.numpy() for t in raw.scores.sigmoid().max(dim=1))
+    looks = torch.nn.functional.normalize(raw.embeddings, dim=1).transpose(1, 2).numpy()
+    found = decode(raw, STRIDES, conf=0.3, iou=0.4, class_agnostic=agnostic, pooling="mean")
+    best = decode(raw, STRIDES, conf=0.3, iou=0.4, class_agnostic=agnostic)
+    pooled = 0
+    for image, detections in enumerate(found):
+        np.testing.assert_array_equal(detections.boxes, best[image].boxes)
+        for box, score, label, embedding in zip(
+            detections.boxes, detections.scores, detections.labels, detections.embeddings, strict=True
+        ):
+            close = iou(box[None], boxes[image])[0] > 0.4
+            close &= (scores[image] >= 0.5 * score) & (scores[image] <= score)
+            close &= agnostic | (labels[image] == label)
+            pooled += close.sum() > 1
+            total = (looks[image][close] * scores[image][close, None]).sum(axis=0)
+            np.testing.assert_allclose(embedding, total / np.linalg.norm(total), atol=1e-5)
+    assert pooled > 10
+
+
+def test_mean_embeddings_do_not_depend_on_the_lowest_confidence():
+    raw = random_maps(seed=3)
+    raw.boxes[:] = raw.boxes[:, :, :1] * 0.1 + 0.2 * raw.boxes
+    for strict, lax in zip(
+        decode(raw, STRIDES, conf=0.95, iou=0.7, pooling="mean"),
+        decode(raw, STRIDES, conf=0.01, iou=0.7, pooling="mean"),
+        strict=True,
+    ):
+        assert 0 < len(strict) < len(lax)
+        np.testing.assert_allclose(strict.embeddings, lax.embeddings[: len(strict)], atol=1e-6)
+
+
+def test_pooling_finds_nothing_where_there_is_nothing():
+    raw = random_maps(images=2)
+    raw.scores[:] = -20.0
+    assert [d.embeddings.shape for d in decode(raw, STRIDES, pooling="mean")] == [(0, 5), (0, 5)]
 
 
 def test_decodes_in_float32_under_autocast():
