@@ -13,7 +13,7 @@ Forbidden = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """``(rows (R,), references (C,)) -> (R, C)`` bool: which pairs, numbered as they were given, are no negatives."""
 
 _GROUP = 64
-_CPU_TILE = (128, 8192)
+_CPU_TILE = (256, 4096)
 _GPU_TILE = (2048, 32768)
 
 
@@ -78,15 +78,14 @@ class BlockSearch:
         self._rows = rows if block_size is None else block_size
         if self._to_itself:
             _, codes = torch.unique(labels, return_inverse=True)
-            self._reference_codes, self._reference_order, self._references = _sorted_rows(embeddings, codes)
-            self._codes, self._order = self._reference_codes, self._reference_order
-            self._queries = self._references
+            self._codes, self._order, self._queries = _sorted_rows(embeddings, codes)
+            self._reference_codes, self._reference_order, sorted_references = self._codes, self._order, self._queries
         else:
             _, codes = torch.unique(torch.cat([labels, reference_labels]), return_inverse=True)
             self._codes, self._order, self._queries = _sorted_rows(embeddings, codes[: len(labels)])
-            self._reference_codes, self._reference_order, self._references = _sorted_rows(
-                references, codes[len(labels) :]
-            )
+            found = _sorted_rows(references, codes[len(labels) :])
+            self._reference_codes, self._reference_order, sorted_references = found
+        self._references = sorted_references.T.contiguous()  # (D, M + 64): row-major matrices are multiplied faster
         self._count, self._reference_count = len(self._order), len(self._reference_order)
         self._columns = min(columns, max(_in_groups(self._reference_count), _GROUP))
         self._forbidden = forbidden
@@ -163,7 +162,7 @@ class BlockSearch:
         for first in range(*span, self._columns):
             width = _in_groups(min(self._columns, span[1] - first))
             tile = self._tile[: count * width].view(count, width)
-            torch.mm(queries, self._references[first : first + width].T, out=tile)
+            torch.mm(queries, self._references[:, first : first + width], out=tile)
             if bound is not None:
                 tile -= sign * bound[:, None]
             hide(tile, block, first)

@@ -71,22 +71,21 @@ class PairTripletMarginLoss(BaseMetricLossFunction):
         if len(triplets[0]) == 0:
             return self.zero_losses()
         with torch.autocast(embeddings.device.type, enabled=False):
+            unit = _unit(embeddings)
+            others = unit if ref_emb is embeddings else _unit(ref_emb)
             if type(self.reducer) is AvgNonZeroReducer and not self.smooth_loss:
-                with torch.no_grad():
-                    active = self._losses(embeddings, ref_emb, triplets) > 0
+                active = self._losses(unit.detach(), others.detach(), triplets) > 0
                 anchors, positives, negatives = (rows[active] for rows in triplets)
                 triplets = (anchors, positives, negatives)
-            losses = self._losses(embeddings, ref_emb, triplets)
+            losses = self._losses(unit, others, triplets)
         return {"loss": {"losses": losses, "indices": triplets, "reduction_type": "triplet"}}
 
     def get_default_reducer(self) -> nn.Module:
         """Return the mean over the losses above 0."""
         return AvgNonZeroReducer()
 
-    def _losses(self, embeddings: torch.Tensor, references: torch.Tensor, triplets: Triplets) -> torch.Tensor:
+    def _losses(self, unit: torch.Tensor, others: torch.Tensor, triplets: Triplets) -> torch.Tensor:
         """Return the ``(T,)`` losses of triplets."""
-        unit = _unit(embeddings)
-        others = unit if references is embeddings else _unit(references)
         anchors, positives, negatives = unit[triplets[0]], others[triplets[1]], others[triplets[2]]
         farther = torch.linalg.vector_norm(anchors - negatives, dim=1)
         if self.swap:
