@@ -109,9 +109,8 @@ def main() -> None:
         which, count = arguments.one
         sys.stdout.write(json.dumps(measure(which, int(count), arguments.repeats)))
         return
-    print(
-        f"{'rows':>7}{'ours s':>10}{'library s':>11}{'times':>7}{'ours MB':>10}{'library MB':>12}{'loss difference':>17}"
-    )
+    heads = f"{'rows':>7}{'ours s':>10}{'library s':>11}{'times':>7}{'ours MB':>10}{'library MB':>12}"
+    print(f"{heads}{'loss difference':>17}")
     for count in arguments.rows:
         ours = in_new_process("ours", count, arguments.repeats)
         line = f"{count:>7}{ours['seconds']:>10.3f}"
