@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -11,6 +12,8 @@ from torch import nn
 
 from jde_lightning import __version__
 from jde_lightning.errors import InputError
+from jde_lightning.files import written_whole
+from jde_lightning.losses.checks import NonFiniteEmbeddingsError
 from jde_lightning.losses.joint import JDELoss
 from jde_lightning.losses.reid import ReIDLoss
 from jde_lightning.losses.weighting import FixedWeights, UncertaintyWeights
@@ -150,9 +153,21 @@ class JDEModule(pl.LightningModule):
         return self.network.detect(self._prepare(images), conf=self.conf, iou=self.iou, max_det=self.max_det)
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """Return the joint loss of a batch and log its terms."""
+        """Return the joint loss of a batch and log its terms.
+
+        Raises:
+            InputError: if embeddings are NaN or infinite; the batch is then saved in the run's folder.
+        """
         images = self._prepare(batch["images"])
-        total, items = self.loss(self.network(images), batch)
+        try:
+            total, items = self.loss(self.network(images), batch)
+        except NonFiniteEmbeddingsError as error:
+            path = self._save_batch(batch)
+            msg = (
+                f"step {self.global_step}, batch {batch_idx} of epoch {self.current_epoch}: {error}; the batch is "
+                f"saved in {path}: look at its images and boxes, else lower the learning rate or train in float32"
+            )
+            raise InputError(msg) from error
         self.log_dict(
             {f"train/{name}": value for name, value in items.items()},
             batch_size=len(images),
@@ -221,6 +236,17 @@ class JDEModule(pl.LightningModule):
         if images.dtype == torch.uint8:
             images = images.to(torch.float32).div_(255)
         return images.contiguous(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
+
+    def _save_batch(self, batch: Batch) -> Path:
+        """Save a batch that could not be computed with, for ``torch.load``, and return where."""
+        # A rank may be alone here, and trainer.log_dir asks all of them.
+        folder = self.trainer.log_dir if self.trainer.world_size == 1 else None
+        name = f"non_finite_step{self.global_step}_rank{self.global_rank}.pt"
+        path = Path(folder or self.trainer.default_root_dir) / name
+        values = {key: value.cpu() if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
+        with written_whole(path) as temporary:
+            torch.save(values, temporary)
+        return path
 
     def _frozen(self) -> list[nn.Module]:
         """The layers, and branches of the head, that are not trained."""

@@ -135,6 +135,24 @@ def test_norm_eval_keeps_all_statistics_but_the_branch_s():
     assert all(p.grad is not None for p in jde.network.parameters() if p.requires_grad)
 
 
+def test_embeddings_that_are_no_numbers_stop_the_training_and_leave_the_batch(tmp_path):
+    jde = module()
+    torch.nn.init.constant_(jde.network.model[-1].cv4[0][-1].bias, torch.nan)
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    data = batch()
+    with pytest.raises(InputError, match="step 0, batch 0 of epoch 0: NaN or infinite embeddings in .* saved in ") as e:
+        trainer.fit(jde, DataLoader([data], batch_size=None))
+    assert "\n" not in str(e.value)
+    (path,) = tmp_path.iterdir()
+    assert str(path) in str(e.value)
+    saved = torch.load(path, weights_only=True)
+    assert saved.keys() == data.keys()
+    assert all(torch.equal(saved[key], data[key]) for key in data)
+
+
 def test_frozen_statistics_survive_a_fit(tmp_path):
     """Lightning calls ``train()`` of no module: what is frozen must be so from the first step."""
     jde = module(frozen_layers=11)

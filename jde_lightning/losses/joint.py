@@ -70,17 +70,27 @@ class JDELoss(nn.Module):
             times ``B``), ``positive_fraction``, the share of the batch's identities that have at least two boxes in
             it, and the weights of the weighting if they are learned. Every map receives a gradient, also from a batch
             without boxes.
+
+        Raises:
+            NonFiniteEmbeddingsError: if an embedding at a foreground anchor is NaN or infinite.
         """
         with torch.autocast(raw.scores.device.type, enabled=False):
             seen = batch if self.ignore_regions else {k: v for k, v in batch.items() if not k.startswith("ignore_")}
             found = self._criterion(raw.scores.device).terms(raw, seen)
             embeddings = raw.embeddings.float()
             # Without any foreground the embedding branch must still take part, or DDP waits for its gradients.
-            reid = embeddings.sum() * 0.0
+            reid = embeddings[..., :0].sum()
             if self.reid:
                 rows = embeddings[found.images, :, found.anchors]
-                origin = {key: batch[key][found.rows] for key in ("source_frames", "scopes") if key in batch}
-                reid = reid + self.reid * self.reid_loss(rows, found.identities, found.confidences, **origin)
+                known = [key for key in ("source_frames", "scopes", "labels") if key in batch]
+                reid = reid + self.reid * self.reid_loss(
+                    rows,
+                    found.identities,
+                    found.confidences,
+                    objects=found.rows,
+                    images=found.images,
+                    **{key: batch[key][found.rows] for key in known},
+                )
             total = self.weighting(found.losses.sum(), reid) * len(raw.scores)
         box, cls, dfl = found.losses.detach()
         return total, {

@@ -1,10 +1,15 @@
-"""Which pairs and triplets of a batch are compared."""
+"""Which pairs of a batch are compared: all of them, and all but some that no miner may choose."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import nn
-from torch.nn import functional as F
+
+Pairs = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""Anchors and positives of the positive pairs, anchors and negatives of the negative ones, ``(T,)`` int64 each."""
 
 
 class AllPairs(nn.Module):
@@ -18,43 +23,61 @@ class AllPairs(nn.Module):
             identities: ``(N,)`` int64.
         """
 
+    @torch.no_grad()
+    def mine_allowed(self, embeddings: torch.Tensor, identities: torch.Tensor, forbidden: ForbiddenNegatives) -> Pairs:
+        """List all pairs but the forbidden ones.
 
-@torch.no_grad()
-def certain_triplets(
-    embeddings: torch.Tensor,
-    identities: torch.Tensor,
-    source_frames: torch.Tensor,
-    scopes: torch.Tensor,
-    block_size: int = 1024,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Mine the hardest positive and the closest negative farther away than it, among people who are certain to differ.
+        Args:
+            embeddings: ``(N, D)``.
+            identities: ``(N,)`` int64.
+            forbidden: which pairs are no negatives although their identities differ.
+        """
+        rows = torch.arange(len(identities), device=identities.device)
+        same = identities[:, None] == identities
+        negative = ~(same | forbidden(rows, rows))
+        return *torch.where(same.fill_diagonal_(False)), *torch.where(negative)
 
-    Two rows of different identities may still show the same person if they have the same scope (a video without
-    identity labels) and come from different frames of it: such pairs are neither positives nor negatives. The rest is
-    what pytorch-metric-learning's ``BatchEasyHardMiner("hard", "semihard")`` does.
 
-    Args:
-        embeddings: ``(N, D)`` float32, any norm.
-        identities: ``(N,)`` int64.
-        source_frames: ``(N,)`` int64.
-        scopes: ``(N,)`` int64, -1 where the identity is certain.
-        block_size: rows that are compared with all others at a time; memory grows with ``block_size * N``.
+@dataclass(frozen=True)
+class ForbiddenNegatives:
+    """Pairs of different identities that are not to be pushed apart; asked for a block of pairs at a time.
 
-    Returns:
-        Rows ``(T,)`` int64 of anchors, positives and negatives; anchors without either are left out.
+    Two rows may show the same person although their identities differ, if they have the same scope (a video without
+    identity labels) and come from different frames of it. And two rows of different classes may be left to the
+    detector's class branch to tell apart.
+
+    Attributes:
+        source_frames: ``(N,)`` int64; ``None`` if every identity is certain.
+        scopes: ``(N,)`` int64, -1 where the identity is certain; ``None`` if every one is.
+        labels: ``(N,)`` int64 classes, to leave out pairs of different classes; ``None`` compares them too.
     """
-    unit = F.normalize(embeddings)
-    triplets = [torch.zeros((3, 0), dtype=torch.int64, device=unit.device)]
-    for start in range(0, len(unit), block_size):
-        rows = torch.arange(start, min(start + block_size, len(unit)), device=unit.device)
-        distance = torch.cdist(unit[rows], unit)
-        same = identities[rows, None] == identities
-        doubtful = (scopes[rows, None] == scopes) & (scopes >= 0) & (source_frames[rows, None] != source_frames)
-        positive = same & (rows[:, None] != torch.arange(len(unit), device=unit.device))
-        farthest, hardest = distance.masked_fill(~positive, -torch.inf).max(dim=1)
-        negative = ~same & ~doubtful & (distance > farthest[:, None])
-        nearest, closest = distance.masked_fill(~negative, torch.inf).min(dim=1)
-        found = positive.any(dim=1) & nearest.isfinite()
-        triplets.append(torch.stack([rows[found], hardest[found], closest[found]]))
-    anchors, positives, negatives = torch.cat(triplets, dim=1)
-    return anchors, positives, negatives
+
+    source_frames: torch.Tensor | None = None
+    scopes: torch.Tensor | None = None
+    labels: torch.Tensor | None = None
+
+    def __call__(self, rows: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
+        """Return ``(R, C)`` bool for ``(R,)`` and ``(C,)`` int64 rows."""
+        forbidden = torch.zeros((len(rows), len(references)), dtype=torch.bool, device=rows.device)
+        if self.scopes is not None and self.source_frames is not None:
+            # a scope of -1 equals none, and only one of the two needs to be told so
+            scopes = torch.where(self.scopes[rows] >= 0, self.scopes[rows], -2)
+            forbidden |= scopes[:, None] == self.scopes[references]
+            forbidden &= self.source_frames[rows, None] != self.source_frames[references]
+        if self.labels is not None:
+            forbidden |= self.labels[rows, None] != self.labels[references]
+        return forbidden
+
+
+@runtime_checkable
+class RestrictableMiner(Protocol):
+    """A miner that can be kept from choosing some negatives."""
+
+    def mine_allowed(self, embeddings: torch.Tensor, identities: torch.Tensor, forbidden: ForbiddenNegatives) -> Pairs:
+        """Choose pairs among the negatives that are not forbidden.
+
+        Args:
+            embeddings: ``(N, D)``.
+            identities: ``(N,)`` int64.
+            forbidden: which pairs are no negatives although their identities differ.
+        """

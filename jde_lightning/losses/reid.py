@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
-from pytorch_metric_learning.losses import TripletMarginLoss
-from pytorch_metric_learning.miners import BatchEasyHardMiner
 from torch import nn
 
 from jde_lightning.errors import InputError
+from jde_lightning.losses.blockwise_miner import BlockwiseEasyHardMiner
+from jde_lightning.losses.checks import check_classes, check_columns, check_finite, class_count
 from jde_lightning.losses.gather import gather_rows
-from jde_lightning.losses.mining import certain_triplets
+from jde_lightning.losses.mining import ForbiddenNegatives, RestrictableMiner
+from jde_lightning.losses.pair_triplet_loss import PairTripletMarginLoss
+from jde_lightning.losses.selection import most_confident, most_confident_of_each
 from jde_lightning.structures import NO_IDENTITY
 
 
 class ReIDLoss(nn.Module):
     """Mine triplets among the embeddings of a batch, and pull and push them (YOLO11-JDE, section 3.3).
 
+    Whether embeddings are brought to unit norm is the miner's and the loss's choice (by default they are), and the
+    weight next to the detection losses is :class:`~jde_lightning.losses.joint.JDELoss`'s.
+
     Args:
         miner: a miner of pytorch-metric-learning; the hardest positive and the closest negative that is farther
             away than it, if not given. :class:`~jde_lightning.losses.mining.AllPairs` leaves the choice to the loss.
         loss: a loss of pytorch-metric-learning; a triplet loss of margin 0.075 on unit-norm embeddings, if not given.
-        top_confidence: share of the rows, by confidence, that takes part; 1 is all.
-        negatives: who counts as somebody else. ``any`` is the paper: every other identity. ``certain`` is for videos
-            without identity labels, where the same person has another identity in every frame: only boxes that
-            cannot show the same person, because they stand in one frame or come from different sequences. It mines
-            hard positives and semi-hard negatives by itself, so it takes no miner.
+            Losses that classify (ArcFace, softmax) need identities from 0 to below their ``num_classes``, so full
+            supervision, and are best used with ``AllPairs``.
+        top_confidence: share of the rows, by confidence, that takes part; 1 is all (YOLO11-JDE, Table 3). It is taken
+            of the rows that the two limits leave over, with ``gather`` of those of all ranks.
         gather: whether triplets are mined over all ranks (else over this rank's rows). Without a process group both
             are the same.
+        negatives: who counts as somebody else. ``any`` is the paper: every other identity. ``certain`` is for videos
+            without identity labels, where the same person has another identity in every frame: only boxes that
+            cannot show the same person. Which these are the data say (``data.ambiguity``): those of one frame, of
+            different sequences, or of different chains of boxes that are linked from frame to frame.
+        negative_classes: whether ``any`` other class counts as somebody else, too, or negatives are looked for in the
+            ``same`` class only. Without effect on positives.
+        max_per_object: most anchors of one box that take part, the most confident ones; ``None`` is all.
+        max_per_image: most anchors of one image that take part, after ``max_per_object``; ``None`` is all.
 
     Raises:
-        InputError: if ``top_confidence`` is not in (0, 1], or a miner is given with ``negatives="certain"``.
+        InputError: if ``top_confidence`` is not in (0, 1], a limit is below 1, or ``negatives`` or
+            ``negative_classes`` restrict a miner that cannot be restricted.
     """
 
     def __init__(
@@ -42,19 +54,30 @@ class ReIDLoss(nn.Module):
         top_confidence: float = 1.0,
         gather: bool = False,
         negatives: Literal["any", "certain"] = "any",
+        negative_classes: Literal["any", "same"] = "any",
+        max_per_object: int | None = None,
+        max_per_image: int | None = None,
     ) -> None:
         super().__init__()
         if not 0 < top_confidence <= 1:
             msg = f"top_confidence must be above 0 and at most 1, got {top_confidence}"
             raise InputError(msg)
-        if negatives == "certain" and miner is not None:
-            msg = f"negatives: certain mines by itself; leave out the miner {type(miner).__name__}"
-            raise InputError(msg)
-        self.miner = BatchEasyHardMiner(pos_strategy="hard", neg_strategy="semihard") if miner is None else miner
-        self.loss = TripletMarginLoss(margin=0.075) if loss is None else loss
+        for name, limit in (("max_per_object", max_per_object), ("max_per_image", max_per_image)):
+            if limit is not None and limit < 1:
+                msg = f"{name} must be at least 1, or null for no limit, got {limit}"
+                raise InputError(msg)
+        self.miner = BlockwiseEasyHardMiner() if miner is None else miner
+        self.loss = PairTripletMarginLoss() if loss is None else loss
+        for name, choice in (("negatives", negatives), ("negative_classes", negative_classes)):
+            if choice != "any" and not isinstance(self.miner, RestrictableMiner):
+                msg = f"{name}: {choice} needs the miner BlockwiseEasyHardMiner or AllPairs, got {type(miner).__name__}"
+                raise InputError(msg)
         self.top_confidence = top_confidence
         self.gather = gather
         self.negatives = negatives
+        self.negative_classes = negative_classes
+        self.max_per_object = max_per_object
+        self.max_per_image = max_per_image
 
     def forward(
         self,
@@ -63,51 +86,103 @@ class ReIDLoss(nn.Module):
         confidences: torch.Tensor | None = None,
         source_frames: torch.Tensor | None = None,
         scopes: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        objects: torch.Tensor | None = None,
+        images: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Compute the loss.
 
         Args:
             embeddings: ``(N, D)``, any norm; rows may come from several anchors of one box.
             identities: ``(N,)`` int64; rows of :data:`~jde_lightning.structures.NO_IDENTITY` are left out.
-            confidences: ``(N,)`` in 0..1; only needed for a ``top_confidence`` below 1.
+            confidences: ``(N,)`` in 0..1; only needed for a ``top_confidence`` below 1 and for limits.
             source_frames: ``(N,)`` int64, see :class:`~jde_lightning.structures.Batch`; for certain negatives.
             scopes: ``(N,)`` int64, see :class:`~jde_lightning.structures.Batch`; for certain negatives. All
                 identities are taken as certain if omitted.
+            labels: ``(N,)`` int64 class; only needed for negatives of the same class.
+            objects: ``(N,)`` int64 box that each row belongs to; only needed for ``max_per_object``.
+            images: ``(N,)`` int64 image that each row belongs to; only needed for ``max_per_image``.
 
         Returns:
             Scalar float32, computed outside autocast. Exactly 0, with a gradient of 0, where nothing can be compared:
-            no rows, no identity twice, or nothing mined.
+            no rows, no identity twice, or nothing mined. A loss that classifies needs no identity twice.
 
         Raises:
-            ValueError: if ``top_confidence`` is below 1 and no confidences are given.
+            InputError: if a column has another length than the embeddings, identities are no int64, or the loss has
+                no class for an identity.
+            NonFiniteEmbeddingsError: if an embedding that takes part is NaN or infinite; with ``gather`` on all ranks.
+            ValueError: if a column is missing that an option needs.
         """
+        columns = {
+            "confidences": confidences,
+            "source_frames": source_frames,
+            "scopes": scopes,
+            "labels": labels,
+            "objects": objects,
+            "images": images,
+        }
+        given = {name: column for name, column in columns.items() if column is not None}
+        check_columns(embeddings, identities, given)
+        self._check_needs(given)
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = embeddings.float()
-            nothing = embeddings.sum() * 0.0
-            if confidences is None:
-                if self.top_confidence < 1:
-                    msg = f"top_confidence={self.top_confidence} needs the confidences of the rows"
-                    raise ValueError(msg)
-                confidences = embeddings.new_ones(len(embeddings))
-            if scopes is None or source_frames is None:
-                scopes, source_frames = torch.full_like(identities, -1), torch.zeros_like(identities)
-            known = identities != NO_IDENTITY
-            kept = (embeddings, identities, confidences.float(), source_frames, scopes)
-            rows, ids, certainty, frames, scopes = (values[known] for values in kept)
+            # What is not compared must still take part, or DDP waits for its gradients.
+            nothing = embeddings[:0].sum() + sum(p.reshape(-1)[:0].sum() for p in self.loss.parameters())
+            kept = self._within_limits(identities, given)
+            rows, ids, given = embeddings[kept], identities[kept], {name: c[kept] for name, c in given.items()}
             if self.gather:
-                rows, ids, certainty, frames, scopes = gather_rows(rows, ids, certainty, frames, scopes)
+                rows, ids, *others = gather_rows(rows, ids, *given.values())
+                given = dict(zip(given, others, strict=True))
+            check_finite(rows.detach())
             if self.top_confidence < 1:
-                best = certainty.topk(math.ceil(self.top_confidence * len(rows))).indices
-                rows, ids, frames, scopes = rows[best], ids[best], frames[best], scopes[best]
-            if not _has_pairs(ids):
+                best = most_confident(given["confidences"].float(), self.top_confidence)
+                rows, ids, given = rows[best], ids[best], {name: column[best] for name, column in given.items()}
+            classes = class_count(self.loss)
+            if classes is not None:
+                check_classes(ids, classes, self.loss)
+            if len(ids) == 0 or (classes is None and not _has_pairs(ids)):
                 return nothing
-            if self.negatives == "certain":
-                mined = certain_triplets(rows, ids, frames, scopes)
-            else:
-                mined = self.miner(rows, ids)
+            mined = self._mine(rows, ids, given)
             if mined is not None and len(mined[0]) == 0:
                 return nothing
             return self.loss(rows, ids, mined) + nothing
+
+    def _check_needs(self, given: dict[str, torch.Tensor]) -> None:
+        """Say which column is missing for which option."""
+        limited = [name for name in ("max_per_object", "max_per_image") if getattr(self, name) is not None]
+        needs = [(name, "confidences") for name in (*limited, *(["top_confidence"] if self.top_confidence < 1 else []))]
+        needs += [(name, name.removeprefix("max_per_") + "s") for name in limited]
+        needs += [("negative_classes", "labels")] if self.negative_classes == "same" else []
+        for option, column in needs:
+            if column not in given:
+                msg = f"{option}={getattr(self, option)} needs the {column} of the rows"
+                raise ValueError(msg)
+
+    def _within_limits(self, identities: torch.Tensor, given: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return the rows int64 that have an identity and are within the limits of their box and image."""
+        kept = (identities != NO_IDENTITY).nonzero().flatten()
+        for column, limit in (("objects", self.max_per_object), ("images", self.max_per_image)):
+            if limit is not None:
+                kept = kept[most_confident_of_each(given[column][kept], given["confidences"][kept], limit)]
+        return kept
+
+    def _mine(
+        self, rows: torch.Tensor, ids: torch.Tensor, given: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, ...] | None:
+        """Choose pairs or triplets among the rows; ``None`` is all."""
+        certain = self.negatives == "certain" and {"scopes", "source_frames"} <= given.keys()
+        same_class = self.negative_classes == "same"
+        mined: tuple[torch.Tensor, ...] | None
+        if isinstance(self.miner, RestrictableMiner) and (certain or same_class):
+            forbidden = ForbiddenNegatives(
+                given["source_frames"] if certain else None,
+                given["scopes"] if certain else None,
+                given["labels"] if same_class else None,
+            )
+            mined = self.miner.mine_allowed(rows, ids, forbidden)
+        else:
+            mined = self.miner(rows, ids)
+        return mined
 
 
 def _has_pairs(identities: torch.Tensor) -> bool:

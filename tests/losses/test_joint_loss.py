@@ -40,6 +40,37 @@ def test_gain_and_replacement_of_the_reid_loss():
     assert once != JDELoss(1, STRIDES)(raw, batch)[1]["reid_loss"]
 
 
+def test_the_reid_loss_hears_of_classes_boxes_and_images():
+    raw, batch = maps(), batch_with_pairs()
+    batch["labels"] = torch.zeros_like(batch["identities"])
+    found = DetectionLoss(1, STRIDES).terms(raw, batch)
+    rows = raw.embeddings[found.images, :, found.anchors]
+    for options in ({"max_per_object": 1}, {"max_per_image": 5}, {"negative_classes": "same"}):
+        reid_loss = ReIDLoss(**options)
+        expected = reid_loss(
+            rows,
+            found.identities,
+            found.confidences,
+            labels=batch["labels"][found.rows],
+            objects=found.rows,
+            images=batch["batch_idx"][found.rows],
+        )
+        torch.testing.assert_close(
+            JDELoss(1, STRIDES, reid_loss=reid_loss)(raw, batch)[1]["reid_loss"], expected.detach()
+        )
+
+
+def test_background_that_is_no_number_does_not_matter():
+    """Only anchors with an object are compared, so only they can spoil the loss."""
+    raw, batch = maps(), batch_with_pairs()
+    expected = JDELoss(1, STRIDES)(raw, batch)[0]
+    found = DetectionLoss(1, STRIDES).terms(raw, batch)
+    background = torch.ones(raw.embeddings.shape[0], raw.embeddings.shape[2], dtype=torch.bool)
+    background[found.images, found.anchors] = False
+    embeddings = raw.embeddings.detach().masked_fill(background[:, None], torch.inf)
+    assert torch.equal(JDELoss(1, STRIDES)(raw._replace(embeddings=embeddings), batch)[0], expected)
+
+
 def test_without_reid_the_embeddings_get_a_gradient_of_0():
     raw, batch = maps(), batch_with_pairs()
     total, items = JDELoss(1, STRIDES, reid=0.0)(raw, batch)

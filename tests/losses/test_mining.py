@@ -4,8 +4,14 @@ from pytorch_metric_learning.losses import SupConLoss, TripletMarginLoss
 from pytorch_metric_learning.miners import BatchEasyHardMiner
 
 from jde_lightning.errors import InputError
-from jde_lightning.losses import AllPairs, ReIDLoss
-from jde_lightning.losses.mining import certain_triplets
+from jde_lightning.losses import AllPairs, BlockwiseEasyHardMiner, ReIDLoss
+from jde_lightning.losses.mining import ForbiddenNegatives
+
+
+def certain_triplets(embeddings, ids, frames, scopes, labels=None, block_size=None, **strategies):
+    miner = BlockwiseEasyHardMiner(**strategies, block_size=block_size)
+    anchors, positives, _, negatives = miner.mine_allowed(embeddings, ids, ForbiddenNegatives(frames, scopes, labels))
+    return anchors, positives, negatives
 
 
 def rows(n=60, identities=12, seed=0, dim=8):
@@ -14,7 +20,7 @@ def rows(n=60, identities=12, seed=0, dim=8):
     return torch.randn(n, dim, generator=generator), ids, ids % 4, torch.zeros_like(ids)
 
 
-def by_hand(embeddings, ids, frames, scopes):
+def by_hand(embeddings, ids, frames, scopes, labels=None):
     """One anchor after the other, in plain Python."""
     unit = torch.nn.functional.normalize(embeddings)
     distance = torch.cdist(unit, unit)
@@ -29,6 +35,7 @@ def by_hand(embeddings, ids, frames, scopes):
             for n in range(len(ids))
             if ids[n] != ids[a]
             and not (scopes[n] == scopes[a] >= 0 and frames[n] != frames[a])
+            and (labels is None or labels[n] == labels[a])
             and distance[a, n] > distance[a, hardest]
         ]
         if negatives:
@@ -43,6 +50,37 @@ def test_equals_a_plain_loop(seed, block_size):
     scopes = torch.where(ids < 8, 0, -1)  # some people in one video, others certain
     mined = certain_triplets(embeddings, ids, frames, scopes, block_size=block_size)
     assert list(zip(*(m.tolist() for m in mined), strict=True)) == by_hand(embeddings, ids, frames, scopes)
+
+
+@pytest.mark.parametrize("block_size", [7, 1024])
+def test_negatives_of_the_same_class(block_size):
+    embeddings, ids, frames, scopes = rows()
+    labels = ids % 3
+    mined = certain_triplets(embeddings, ids, None, None, labels, block_size=block_size)
+    never = torch.full_like(ids, -1)
+    assert list(zip(*(m.tolist() for m in mined), strict=True)) == by_hand(embeddings, ids, frames, never, labels)
+    mined = certain_triplets(embeddings, ids, frames, scopes, labels, block_size=block_size)
+    assert list(zip(*(m.tolist() for m in mined), strict=True)) == by_hand(embeddings, ids, frames, scopes, labels)
+
+
+def test_an_identity_of_two_classes_keeps_its_positives():
+    embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+    ids, labels = torch.tensor([5, 5, 6, 7]), torch.tensor([0, 1, 0, 1])
+    anchors, positives, negatives = certain_triplets(embeddings, ids, None, None, labels)
+    assert (anchors.tolist(), positives.tolist(), negatives.tolist()) == ([0, 1], [1, 0], [2, 3])
+
+
+def test_certain_negatives_with_another_strategy():
+    embeddings, ids, frames, scopes = rows()
+    anchors, _, negatives = certain_triplets(
+        embeddings, ids, frames, scopes, pos_strategy="easy", neg_strategy="hard", block_size=9
+    )
+    unit = torch.nn.functional.normalize(embeddings)
+    distance = torch.cdist(unit, unit)
+    different = (ids[:, None] != ids) & (frames[:, None] == frames)  # all rows are of one video
+    nearest = distance.masked_fill(~different, torch.inf).amin(dim=1)
+    assert len(anchors) > 10
+    torch.testing.assert_close(distance[anchors, negatives], nearest[anchors])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -89,9 +127,49 @@ def test_reid_loss_uses_the_scopes_only_when_asked():
     assert certain(embeddings, ids, **origin).item() != pytest.approx(every(embeddings, ids).item(), abs=1e-4)
 
 
-def test_certain_negatives_take_no_miner():
-    with pytest.raises(InputError, match="negatives: certain mines by itself; leave out the miner BatchEasyHardMiner"):
-        ReIDLoss(miner=BatchEasyHardMiner(), negatives="certain")
+def test_all_pairs_leave_out_the_forbidden_ones():
+    embeddings, ids, frames, scopes = rows(n=30)
+    labels = ids % 3
+    mined = AllPairs().mine_allowed(embeddings, ids, ForbiddenNegatives(frames, scopes, labels))
+    n = range(len(ids))
+    positive = {(a, b) for a in n for b in n if a != b and ids[a] == ids[b]}
+    negative = {(a, b) for a in n for b in n if ids[a] != ids[b] and frames[a] == frames[b] and labels[a] == labels[b]}
+    found = [list(zip(a.tolist(), b.tolist(), strict=True)) for a, b in (mined[:2], mined[2:])]
+    assert [set(pairs) for pairs in found] == [positive, negative]
+    assert [len(pairs) for pairs in found] == [len(positive), len(negative)]
+
+
+def test_a_loss_of_all_pairs_with_certain_negatives():
+    """Of a supervised contrastive loss, whose denominators then miss the doubtful pairs."""
+    embeddings, ids, frames, scopes = rows()
+    loss = ReIDLoss(AllPairs(), SupConLoss(temperature=0.1), negatives="certain")
+    similarity = torch.nn.functional.normalize(embeddings) @ torch.nn.functional.normalize(embeddings).T / 0.1
+    same = (ids[:, None] == ids).fill_diagonal_(False)
+    compared = same | ((ids[:, None] != ids) & (frames[:, None] == frames))
+    log = similarity - similarity.masked_fill(~compared, -torch.inf).logsumexp(dim=1, keepdim=True)
+    each = -(log * same).sum(dim=1)[same.any(dim=1)] / same.sum(dim=1)[same.any(dim=1)]
+    found = loss(embeddings, ids, source_frames=frames, scopes=scopes)
+    assert found.item() == pytest.approx(each.mean().item(), rel=1e-5)
+    assert found.item() != pytest.approx(loss(embeddings, ids).item(), rel=1e-2)
+
+
+@pytest.mark.parametrize("option", [{"negatives": "certain"}, {"negative_classes": "same"}])
+def test_restricted_negatives_need_our_miner(option):
+    (name, value), *_ = option.items()
+    message = f"{name}: {value} needs the miner BlockwiseEasyHardMiner or AllPairs, got BatchEasyHardMiner"
+    with pytest.raises(InputError, match=message):
+        ReIDLoss(miner=BatchEasyHardMiner(), **option)
+
+
+def test_reid_loss_compares_within_classes_when_asked():
+    embeddings, ids, *_ = rows()
+    labels = ids % 3
+    expected = TripletMarginLoss(margin=0.075)(embeddings, ids, certain_triplets(embeddings, ids, None, None, labels))
+    value = ReIDLoss(negative_classes="same")(embeddings, ids, labels=labels)
+    assert value.item() == pytest.approx(expected.item(), abs=1e-6)
+    assert value.item() != pytest.approx(ReIDLoss()(embeddings, ids, labels=labels).item(), abs=1e-4)
+    with pytest.raises(ValueError, match="negative_classes=same needs the labels of the rows"):
+        ReIDLoss(negative_classes="same")(embeddings, ids)
 
 
 def test_all_pairs_leaves_the_choice_to_the_loss():

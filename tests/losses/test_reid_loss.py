@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from pytorch_metric_learning import losses, miners
 
-from jde_lightning.losses import ReIDLoss
+from jde_lightning.errors import InputError
+from jde_lightning.losses import AllPairs, BlockwiseEasyHardMiner, PairTripletMarginLoss, ReIDLoss
+from jde_lightning.losses.checks import NonFiniteEmbeddingsError
 
 
 def example(n: int = 40, ids: int = 8, dim: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -51,10 +53,11 @@ def test_equals_pytorch_metric_learning_with_its_gradient():
     miner, loss = miners.BatchEasyHardMiner("hard", "semihard"), losses.TripletMarginLoss(margin=0.075)
     expected = loss(embeddings, identities, miner(embeddings, identities))
     value = ReIDLoss()(embeddings, identities, confidences)
-    assert torch.equal(value, expected)
+    torch.testing.assert_close(value, expected, rtol=1e-5, atol=0)
     ours, theirs = (torch.autograd.grad(v, embeddings)[0] for v in (value, expected))
-    assert torch.equal(ours, theirs)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
     assert ours.abs().max() > 0
+    assert torch.equal(ReIDLoss(miner, loss)(embeddings, identities, confidences), expected)
 
 
 @pytest.mark.parametrize(
@@ -67,13 +70,149 @@ def test_equals_pytorch_metric_learning_with_its_gradient():
         ),
         (miners.BatchHardMiner(), losses.NTXentLoss()),
         (miners.PairMarginMiner(), losses.ContrastiveLoss()),
+        (miners.AngularMiner(), losses.AngularLoss()),
+        (AllPairs(), losses.MultiSimilarityLoss()),
+        (AllPairs(), losses.NTXentLoss(temperature=0.1)),  # InfoNCE
+        (AllPairs(), losses.SupConLoss()),
+        (AllPairs(), losses.AngularLoss()),
+        (AllPairs(), losses.CircleLoss()),
+        (BlockwiseEasyHardMiner("easy", "hard"), losses.ContrastiveLoss()),
+        (BlockwiseEasyHardMiner("all", "hard"), losses.TripletMarginLoss()),
+        (miners.TripletMarginMiner(margin=0.2), PairTripletMarginLoss(margin=0.2)),
     ],
+    ids=lambda module: type(module).__name__,
 )
 def test_other_miners_and_losses_fit(miner, loss):
     embeddings, identities, _ = example()
     expected = loss(embeddings, identities, miner(embeddings, identities))
     assert torch.equal(ReIDLoss(miner, loss)(embeddings, identities), expected)
     assert expected > 0
+
+
+CLASSIFY = [
+    losses.ArcFaceLoss(num_classes=8, embedding_size=6),
+    losses.CosFaceLoss(num_classes=8, embedding_size=6),
+    losses.NormalizedSoftmaxLoss(num_classes=8, embedding_size=6),  # cross-entropy
+    losses.ProxyAnchorLoss(num_classes=8, embedding_size=6),
+    losses.ProxyNCALoss(num_classes=8, embedding_size=6),
+    losses.SubCenterArcFaceLoss(num_classes=8, embedding_size=6),
+    losses.SoftTripleLoss(num_classes=8, embedding_size=6),
+]
+
+
+@pytest.mark.parametrize("loss", CLASSIFY, ids=lambda loss: type(loss).__name__)
+def test_losses_that_classify(loss):
+    embeddings, identities, _ = example()
+    value = ReIDLoss(AllPairs(), loss)(embeddings, identities)
+    assert value > 0
+    torch.testing.assert_close(value, loss(embeddings, identities))
+    value.backward()
+    assert all(p.grad.abs().max() > 0 for p in loss.parameters())
+    once = ReIDLoss(AllPairs(), loss)(embeddings[:3], torch.tensor([0, -1, 7]))
+    torch.testing.assert_close(once, loss(embeddings[:3:2], torch.tensor([0, 7])))  # no identity need be seen twice
+
+
+@pytest.mark.parametrize("loss", CLASSIFY, ids=lambda loss: type(loss).__name__)
+def test_an_identity_without_a_class(loss):
+    embeddings, identities, _ = example()
+    identities[3] = 8
+    message = f"{type(loss).__name__} has 8 classes, got identity 8: set its num_classes to the number of training"
+    with pytest.raises(InputError, match=message):
+        ReIDLoss(AllPairs(), loss)(embeddings, identities)
+
+
+@pytest.mark.parametrize("identities", [[], [-1, -1]])
+def test_the_classes_of_a_loss_get_a_gradient_from_nothing(identities):
+    loss = losses.ArcFaceLoss(num_classes=8, embedding_size=6)
+    embeddings = torch.randn(len(identities), 6, requires_grad=True)
+    value = ReIDLoss(AllPairs(), loss)(embeddings, torch.tensor(identities, dtype=torch.int64))
+    value.backward()
+    assert value == 0
+    assert (loss.W.grad == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"max_per_object": 2}, [0, 1, 3, 4, 5, 6, 7]),
+        ({"max_per_image": 2}, [1, 3, 5, 6]),
+        ({"max_per_object": 1, "max_per_image": 3}, [1, 3, 5, 6]),
+        ({"max_per_object": 1, "top_confidence": 0.5}, [1, 5]),
+        ({"max_per_object": 9, "max_per_image": 9}, [0, 1, 2, 3, 4, 5, 6, 7]),
+    ],
+    ids=str,
+)
+def test_limits_keep_the_most_confident_anchors(limits, expected):
+    embeddings = torch.randn(9, 6, generator=torch.Generator().manual_seed(0))
+    identities = torch.tensor([0, 0, 0, 1, 1, 0, 1, 1, -1])
+    confidences = torch.tensor([0.3, 0.9, 0.2, 0.4, 0.3, 0.8, 0.4, 0.4, 1.0])
+    objects = torch.tensor([0, 0, 0, 1, 1, 2, 3, 3, 4])
+    images = torch.tensor([0, 0, 0, 0, 0, 1, 1, 1, 1])
+
+    class Spy(torch.nn.Module):
+        def forward(self, rows, ids, mined):
+            self.rows = rows
+            return rows.sum()
+
+    spy = Spy()
+    ReIDLoss(AllPairs(), spy, **limits)(embeddings, identities, confidences, objects=objects, images=images)
+    taken = (spy.rows[:, None] == embeddings).all(dim=-1).int().argmax(dim=1)
+    assert sorted(taken.tolist()) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "column"),
+    [
+        ({"max_per_object": 1}, "confidences"),
+        ({"max_per_object": 1}, "objects"),
+        ({"max_per_image": 4}, "images"),
+    ],
+)
+def test_limits_need_their_columns(limit, column):
+    embeddings, identities, confidences = example()
+    given = {"confidences": confidences, "objects": identities, "images": identities}
+    (name, value), *_ = limit.items()
+    del given[column]
+    with pytest.raises(ValueError, match=f"{name}={value} needs the {column} of the rows"):
+        ReIDLoss(**limit)(embeddings, identities, **given)
+
+
+@pytest.mark.parametrize("name", ["max_per_object", "max_per_image"])
+def test_limit_below_1(name):
+    with pytest.raises(InputError, match=f"{name} must be at least 1, or null for no limit, got 0"):
+        ReIDLoss(**{name: 0})
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_embeddings_that_are_no_numbers(bad):
+    embeddings, identities, _ = example()
+    embeddings = embeddings.detach()
+    embeddings[[4, 7], 2] = bad
+    with pytest.raises(NonFiniteEmbeddingsError, match=r"NaN or infinite embeddings in 2 of 40 rows \(4, 7\)"):
+        ReIDLoss()(embeddings, identities)
+    identities[[4, 7]] = -1  # what does not take part may be anything
+    assert ReIDLoss()(embeddings, identities).isfinite()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"identities": torch.zeros(39, dtype=torch.int64)},
+            r"identities must have shape \(40,\), one per embedding, ",
+        ),
+        ({"identities": torch.zeros(40)}, "identities must be int64, which tells any two apart, got torch.float32"),
+        ({"identities": torch.zeros(40, dtype=torch.int32)}, "identities must be int64, .* got torch.int32"),
+        ({"identities": torch.zeros(40, 1, dtype=torch.int64)}, r"identities must have shape .* got \(40, 1\)"),
+        ({"confidences": torch.zeros(41)}, r"confidences must have shape \(40,\), one per embedding, got \(41,\)"),
+        ({"labels": torch.zeros(1, dtype=torch.int64)}, r"labels must have shape \(40,\)"),
+        ({"embeddings": torch.zeros(40)}, r"embeddings must have shape \(N, D\), got \(40,\)"),
+    ],
+)
+def test_wrong_columns(change, message):
+    embeddings, identities, confidences = example()
+    with pytest.raises(InputError, match=message):
+        ReIDLoss()(**{"embeddings": embeddings, "identities": identities, "confidences": confidences, **change})
 
 
 def test_rows_without_identity_are_left_out():

@@ -1,0 +1,90 @@
+"""What the Re-ID loss refuses to compute with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from jde_lightning.errors import InputError
+
+
+class NonFiniteEmbeddingsError(ArithmeticError):
+    """Embeddings are NaN or infinite: the training has diverged, or the batch cannot be computed with."""
+
+
+def check_finite(embeddings: torch.Tensor) -> None:
+    """Refuse NaN and infinite embeddings; asks the device once.
+
+    Args:
+        embeddings: ``(N, D)``.
+
+    Raises:
+        NonFiniteEmbeddingsError: naming the rows.
+    """
+    finite = embeddings.isfinite().all(dim=1)
+    if finite.all():
+        return
+    rows = (~finite).nonzero().flatten().tolist()
+    shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+    msg = f"NaN or infinite embeddings in {len(rows)} of {len(finite)} rows ({shown})"
+    raise NonFiniteEmbeddingsError(msg)
+
+
+def check_columns(embeddings: torch.Tensor, identities: torch.Tensor, others: Mapping[str, torch.Tensor]) -> None:
+    """Refuse columns of another length than the embeddings, and identities that are no int64.
+
+    Args:
+        embeddings: should be ``(N, D)``.
+        identities: should be ``(N,)`` int64.
+        others: further columns by name; should be ``(N,)``.
+
+    Raises:
+        InputError: naming the column.
+    """
+    if embeddings.ndim != 2:
+        msg = f"embeddings must have shape (N, D), got {tuple(embeddings.shape)}"
+        raise InputError(msg)
+    if identities.dtype != torch.int64:
+        msg = f"identities must be int64, which tells any two apart, got {identities.dtype}"
+        raise InputError(msg)
+    for name, column in {"identities": identities, **others}.items():
+        if column.shape != embeddings.shape[:1]:
+            msg = f"{name} must have shape ({len(embeddings)},), one per embedding, got {tuple(column.shape)}"
+            raise InputError(msg)
+
+
+def class_count(loss: nn.Module) -> int | None:
+    """Return for how many identities a loss holds parameters, ``None`` for losses that compare pairs.
+
+    Args:
+        loss: a loss of pytorch-metric-learning. Not all that learn a vector per class keep their number of classes.
+    """
+    count = getattr(loss, "num_classes", None)
+    if count is not None:
+        return int(count)
+    if isinstance(proxies := getattr(loss, "proxies", None), torch.Tensor):
+        return len(proxies)
+    if isinstance(weights := getattr(loss, "W", None), torch.Tensor):
+        return weights.shape[1]
+    return None
+
+
+def check_classes(identities: torch.Tensor, count: int, loss: nn.Module) -> None:
+    """Refuse identities that a loss has no class for.
+
+    Args:
+        identities: ``(N,)`` int64, none of them below 0.
+        count: the loss's number of classes.
+        loss: the loss, to be named.
+
+    Raises:
+        InputError: naming the highest identity.
+    """
+    if len(identities) and (highest := int(identities.max())) >= count:
+        msg = (
+            f"{type(loss).__name__} has {count} classes, got identity {highest}: "
+            "set its num_classes to the number of training identities"
+        )
+        raise InputError(msg)
