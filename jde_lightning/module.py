@@ -30,8 +30,8 @@ class JDEModule(pl.LightningModule):
     Args:
         scale: size of YOLO11.
         embed_dim: width of the embedding (paper: 128).
-        reid_branch: layers of the Re-ID branch: ``plain`` is the paper's, ``light`` has depth-wise convolutions at a
-            sixth of the cost (docs/reid_branches.md).
+        reid_branch: layers of the Re-ID branch: ``plain`` is the paper's, ``light`` has depth-wise convolutions at
+            about a sixth of the cost (docs/reid_branches.md).
         reid_fusion: whether the embedding of each level also sees the features of the other levels.
         class_names: names of the classes, in the order of the class index; one class "person" if omitted.
         image_size: long side of the network's input in pixels; kept with the weights for those who use them alone.
