@@ -33,8 +33,8 @@ class JDEModule(pl.LightningModule):
     Args:
         scale: size of YOLO11.
         embed_dim: width of the embedding (paper: 128).
-        reid_branch: layers of the Re-ID branch: ``plain`` is the paper's, ``light`` has depth-wise convolutions at a
-            sixth of the cost (docs/reid_branches.md).
+        reid_branch: layers of the Re-ID branch: ``plain`` is the paper's, ``light`` has depth-wise convolutions at
+            about a sixth of the cost (docs/reid_branches.md).
         reid_fusion: whether the embedding of each level also sees the features of the other levels.
         embedding_pooling: which anchors describe a detected box: ``best`` is the paper's, the one that predicted it;
             ``mean`` averages over all that found it. Both describe with the same weights; kept with the checkpoint.

@@ -27,8 +27,8 @@ class YOLO11JDE(nn.Module):
         scale: model size; ``s`` is the paper's.
         num_classes: number of classes; 1 means persons.
         embed_dim: length of an embedding; 128 is the paper's.
-        reid_branch: ``plain`` is the paper's appearance branch; ``light`` has depth-wise convolutions, at a sixth of
-            the cost.
+        reid_branch: ``plain`` is the paper's appearance branch; ``light`` has depth-wise convolutions, at about a
+            sixth of the cost.
         reid_fusion: whether the embedding of each level also sees the features of the other levels.
         embedding_pooling: which anchors describe a detected box: ``best``, the paper's, the one that predicted it;
             ``mean`` all that found it, see :func:`~jde_lightning.models.decode.decode`. Training is not touched.
