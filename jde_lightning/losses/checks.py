@@ -59,10 +59,10 @@ def class_count(loss: nn.Module) -> int | None:
     """Return for how many identities a loss holds parameters, ``None`` for losses that compare pairs.
 
     Args:
-        loss: a loss of pytorch-metric-learning. Not all that learn a vector per class keep their number of classes.
+        loss: a loss of pytorch-metric-learning. Not all that learn a vector per class keep their number of classes;
+            some keep a 0 in its place.
     """
-    count = getattr(loss, "num_classes", None)
-    if count is not None:
+    if count := getattr(loss, "num_classes", None):
         return int(count)
     if isinstance(proxies := getattr(loss, "proxies", None), torch.Tensor):
         return len(proxies)
