@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from jde_lightning.cli.child import run_command
 
 
@@ -44,8 +46,5 @@ def test_interruption_ends_the_process_that_does_not_end_by_itself(tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30)[0].strip() == "interrupted"
-    try:
+    with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
-    except ProcessLookupError:
-        return
-    raise AssertionError("the sleeper still runs")
