@@ -1,4 +1,4 @@
-"""Every row of the paper's Tables 1 to 6 has its file, which changes over the base what the row changes, no more."""
+"""Every row of the paper's Tables 1 to 6 has its file, which changes what the row changes over the base, no more."""
 
 from pathlib import Path
 

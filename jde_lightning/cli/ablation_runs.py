@@ -72,7 +72,7 @@ def find_run(row: AblationRow, epoch: Literal["last", "best"] = "last") -> tuple
         if run is not None and run.finished:
             return run, ""
         unfinished = unfinished or run
-    return unfinished, why
+    return unfinished, "" if unfinished else why
 
 
 def differences(wanted: Any, found: Any, key: str = "") -> list[str]:
