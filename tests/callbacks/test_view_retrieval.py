@@ -134,11 +134,11 @@ def test_colours_are_recognised_in_other_places_and_sizes(tmp_path):
 
 def test_noise_guesses_and_collapse_fails(tmp_path):
     callback, module = ViewRetrieval(augmentation=GEOMETRY, pictures=False), ByColor("noise")
-    repeats = [run(callback, module, STREET[:8], tmp_path) for _ in range(40)]
+    repeats = [run(callback, module, STREET[:8], tmp_path) for _ in range(25)]
     n = repeats[0]["boxes"]
-    assert np.mean([values["rank1"] for values in repeats]) == pytest.approx(1 / n, abs=0.025)
+    assert np.mean([values["rank1"] for values in repeats]) == pytest.approx(1 / n, abs=0.03)
     chance = (1 / np.arange(1, n + 1)).sum() / n
-    assert np.mean([values["map"] for values in repeats]) == pytest.approx(chance, abs=0.03)
+    assert np.mean([values["map"] for values in repeats]) == pytest.approx(chance, abs=0.04)
     assert np.mean([values["cosine_gap"] for values in repeats]) == pytest.approx(0, abs=0.03)
     collapsed = run(callback, ByColor("collapsed"), STREET, tmp_path)
     assert collapsed["rank1"] == 0
@@ -327,7 +327,7 @@ class Trained(pl.LightningModule):
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_a_training_measures_the_averaged_weights(tmp_path, precision):
     module = Trained()
-    loader = DataLoader(STREET, batch_size=None, collate_fn=lambda sample: next(batches([sample]))[0])
+    loader = DataLoader(STREET[:4], batch_size=None, collate_fn=lambda sample: next(batches([sample]))[0])
     trainer = pl.Trainer(
         max_epochs=1,
         accelerator="cpu",
@@ -341,7 +341,7 @@ def test_a_training_measures_the_averaged_weights(tmp_path, precision):
         num_sanity_val_steps=0,
     )
     trainer.fit(module, DataLoader(torch.zeros(4, 1)), loader)
-    assert len(module.seen) == 40
+    assert len(module.seen) == 8
     assert set(module.seen) == set(module.validated) != {4.0}
     assert trainer.callback_metrics["val/view_rank1"] == 1
     trainer.test(module, loader)
