@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from jde_lightning.models.network import YOLO11JDE
 from jde_lightning.schedule import WarmupLinear, WarmupLinearScheduler
 from jde_lightning.structures import Batch, Detections, ValidationOutput
 
+_LOG = logging.getLogger(__name__)
 _AUTO_SGD_ITERATIONS = 10_000
 
 
@@ -140,6 +142,11 @@ class JDEModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Switch to training: Lightning leaves every layer in the mode that it finds, also the frozen ones."""
         self.train()
+        if self.frozen_layers and self.network.loaded_from is None and self.trainer.ckpt_path is None:
+            _LOG.warning(
+                "model.frozen_layers is %d, but no weights were loaded: these layers stay random; give model.weights",
+                self.frozen_layers,
+            )
 
     def forward(self, images: torch.Tensor) -> list[Detections]:
         """Detect in a batch of images.

@@ -153,6 +153,17 @@ def test_embeddings_that_are_no_numbers_stop_the_training_and_leave_the_batch(tm
     assert all(torch.equal(saved[key], data[key]) for key in data)
 
 
+@pytest.mark.parametrize("loaded", [True, False])
+def test_frozen_layers_of_random_weights_are_warned_of(loaded, tmp_path, caplog):
+    jde = attach(module(frozen_layers=11))
+    jde.trainer.ckpt_path = None
+    if loaded:
+        torch.save({f"{name}": value for name, value in jde.network.state_dict().items()}, tmp_path / "weights.pt")
+        jde.network.load_weights(tmp_path / "weights.pt")
+    jde.on_fit_start()
+    assert ("model.frozen_layers is 11, but no weights were loaded" in caplog.text) == (not loaded)
+
+
 def test_frozen_statistics_survive_a_fit(tmp_path):
     """Lightning calls ``train()`` of no module: what is frozen must be so from the first step."""
     jde = module(frozen_layers=11)

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 
 from jde_lightning.callbacks.identity_matching import MatchedEmbeddings, join
 from jde_lightning.callbacks.validation import ValidationCallback, gather_from_ranks
-from jde_lightning.metrics.embeddings import embedding_metrics
+from jde_lightning.metrics.embeddings import embedding_metrics, why_undefined
 from jde_lightning.structures import ValidationOutput
 
 
@@ -43,8 +43,15 @@ class _EmbeddingCallback(ValidationCallback):
     def compute(self, trainer: pl.Trainer) -> dict[str, float]:
         """Compute over all ranks; what is undefined, such as anything without identities, is left out."""
         embeddings, identities = join(gather_from_ranks(self._matched.arrays()))
+        undefined = why_undefined(identities)
+        if undefined and trainer.is_global_zero:
+            self.warn_once(f"{self.measures}: {undefined}")
         values = embedding_metrics(
-            embeddings, identities, separation=self.measures == "separation", retrieval=self.measures == "retrieval"
+            embeddings,
+            identities,
+            separation=self.measures == "separation",
+            retrieval=self.measures == "retrieval",
+            warn=False,
         )
         return {logged: values[name] for name, logged in self.names.items() if name in values}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 
 _SHOWN = ("hota", "hota_motion", "mota", "idf1", "idsw", "map50_95", "map50", "retrieval_map", "rank1", "silhouette")
+_SHOWN += ("view_map", "view_rank1")
 
 
 class RunSummary(pl.Callback):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from jde_lightning.structures import NO_IDENTITY, Detections, FrameAnnotations, 
 from jde_lightning.tracking.base import Tracker
 from jde_lightning.tracking.yolo11_jde import YOLO11JDETracker
 
-_LOG = logging.getLogger(__name__)
 _LOGGED = {"HOTA": "hota", "DetA": "deta", "AssA": "assa", "MOTA": "mota", "IDF1": "idf1", "IDSW": "idsw"}
 
 
@@ -69,7 +67,7 @@ class TrackingHOTA(ValidationCallback):
 
     def compute(self, trainer: pl.Trainer) -> dict[str, float]:
         """Track all sequences twice; nothing is logged where no rank has a sequence with identities."""
-        tracked = {name: frames for name, frames in sorted(self._sequences.items()) if _can_be_measured(name, frames)}
+        tracked = {name: f for name, f in sorted(self._sequences.items()) if self._can_be_measured(name, f)}
         with_appearance, motion_only = TrackingMetrics(), TrackingMetrics()
         pictured: tuple[str, list[tuple[FrameAnnotations, Tracks]]] | None = None
         for name, frames in tqdm(
@@ -83,7 +81,8 @@ class TrackingHOTA(ValidationCallback):
                 if appearance and pictured is None:
                     pictured = name, tracks
         if not any(gather_from_ranks(bool(tracked))):
-            _LOG.warning("no validation sequence has identities: HOTA, MOTA and IDF1 are left out")
+            if trainer.is_global_zero:
+                self.warn_once("no validation sequence has identities: HOTA, MOTA and IDF1 are left out")
             return {}
         values = with_appearance.compute()
         motion = motion_only.compute()
@@ -92,6 +91,15 @@ class TrackingHOTA(ValidationCallback):
         if trainer.is_global_zero and trainer.log_dir:
             self._draw(trainer, pictured, logged)
         return logged
+
+    def _can_be_measured(self, name: str, frames: list[tuple[FrameAnnotations, Detections]]) -> bool:
+        """Whether a sequence has people, and all of them identities."""
+        identities = np.concatenate([frame.identities[frame.positive] for frame, _ in frames])
+        known = identities != NO_IDENTITY
+        if known.any() and not known.all():
+            # without any identity it is data of another kind, which is said of all sequences together
+            self.warn_once(f"sequence {name} has boxes without identity: it is left out of the tracking metrics")
+        return bool(len(known)) and bool(known.all())
 
     def _track(
         self, frames: list[tuple[FrameAnnotations, Detections]], appearance: bool
@@ -129,13 +137,3 @@ class TrackingHOTA(ValidationCallback):
             )
             with written_whole(folder / "tracks_over_time.png") as path:
                 figure.savefig(path, dpi=110)
-
-
-def _can_be_measured(name: str, frames: list[tuple[FrameAnnotations, Detections]]) -> bool:
-    """Whether a sequence has people, and all of them identities."""
-    positives = [frame.identities[frame.positive] for frame, _ in frames]
-    identities = np.concatenate(positives)
-    if len(identities) and (identities == NO_IDENTITY).any():
-        _LOG.warning("sequence %s has boxes without identity: it is left out of the tracking metrics", name)
-        return False
-    return len(identities) > 0

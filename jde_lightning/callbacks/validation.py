@@ -28,6 +28,7 @@ class ValidationCallback(pl.Callback):
             raise ValueError(msg)
         self.every_n_epochs = every_n_epochs
         self._active = False
+        self._warned: set[str] = set()
 
     def reset(self) -> None:
         """Forget what was collected."""
@@ -51,6 +52,17 @@ class ValidationCallback(pl.Callback):
             Value by name without prefix; what is undefined is left out.
         """
         raise NotImplementedError
+
+    def warn_once(self, text: str, key: str | None = None) -> None:
+        """Warn of something that every epoch would repeat, such as data without identities.
+
+        Args:
+            text: the warning.
+            key: what it is about, where the text holds numbers that change; the text itself if omitted.
+        """
+        if (key or text) not in self._warned:
+            self._warned.add(key or text)
+            _LOG.warning("%s", text)
 
     def _start(self, trainer: pl.Trainer) -> None:
         """Begin an epoch: every validation outside of training, every n-th epoch within it, not the sanity check."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +27,6 @@ from jde_lightning.structures import (
     ValidationOutput,
 )
 
-_LOG = logging.getLogger(__name__)
 _PICTURED = 6
 """Pairs of views in the picture."""
 
@@ -191,9 +189,9 @@ class ViewRetrieval(ValidationCallback):
         elif not searched:
             why = f"{count} of {seen} boxes were found in both views, and none that certainly shows somebody else"
         else:
-            _LOG.warning("view_cosine_gap is left out: no image has two boxes that were found in both views")
+            self.warn_once("view_cosine_gap is left out: no image has two boxes that were found in both views")
             return
-        _LOG.warning("view_map, view_rank1 and view_cosine_gap are left out: %s", why)
+        self.warn_once(f"view_map, view_rank1 and view_cosine_gap are left out: {why}", key="left out")
 
     def _keep_picture(self, first: torch.Tensor, second: torch.Tensor, boxes: ViewedBoxes, both: BoolArray) -> None:
         """Keep two views side by side for the picture, if they are as large as the others."""

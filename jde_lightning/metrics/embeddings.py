@@ -44,6 +44,7 @@ def embedding_metrics(
     block_size: int = 128,
     separation: bool = True,
     retrieval: bool = True,
+    warn: bool = True,
 ) -> dict[str, float]:
     """Measure how well embeddings tell identities apart.
 
@@ -63,6 +64,7 @@ def embedding_metrics(
             each thread.
         separation: compute silhouettes and mean distances.
         retrieval: compute ``retrieval_map``, ``rank1``, ``rank5``.
+        warn: say why something is left out.
 
     Returns:
         ``silhouette_cosine``, ``silhouette_euclidean``, ``mean_positive_cosine``, ``mean_negative_cosine``,
@@ -76,8 +78,8 @@ def embedding_metrics(
     gallery = _gallery(_to_numpy(embeddings), _to_numpy(identities).astype(np.int64, copy=False))
     several = len(gallery.counts) > 1
     pairs = bool((gallery.counts > 1).any())
-    if not (several and pairs):
-        _LOG.warning("%s", _undefined(gallery, several))
+    if warn and not (several and pairs):
+        _LOG.warning("%s", why_undefined(identities))
     retrieval = retrieval and several and pairs
     sums = _over_blocks(gallery, block_size, separation, retrieval)
     values = _separation(gallery, sums[:2], several, pairs) if separation else {}
@@ -85,6 +87,23 @@ def embedding_metrics(
         queries = int(gallery.counts[gallery.counts > 1].sum())
         values |= dict(zip(("retrieval_map", "rank1", "rank5"), (sums[2] / queries).tolist(), strict=True))
     return values
+
+
+def why_undefined(identities: Any) -> str:
+    """Say what :func:`embedding_metrics` leaves out and why; empty if it leaves out nothing.
+
+    Args:
+        identities: ``(N,)`` integer array or tensor.
+    """
+    values = _to_numpy(identities)
+    counts = np.unique(values[values != NO_IDENTITY], return_counts=True)[1]
+    if not len(counts):
+        return "no embedding has an identity: no embedding metric is defined"
+    if len(counts) == 1:
+        return "all embeddings have the same identity: silhouettes, negative distances and retrieval are undefined"
+    if counts.max() == 1:
+        return "no identity has two embeddings: silhouettes, positive distances and retrieval are undefined"
+    return ""
 
 
 def _to_numpy(values: Any) -> npt.NDArray[Any]:
@@ -109,15 +128,6 @@ def _gallery(embeddings: Floats, identities: npt.NDArray[np.int64]) -> _Gallery:
     _, starts, groups, counts = np.unique(identities[order], return_index=True, return_inverse=True, return_counts=True)
     sums = np.add.reduceat(vectors, starts, axis=0) if len(starts) else vectors[:0]
     return _Gallery(vectors, groups.reshape(-1), starts, counts, sums)
-
-
-def _undefined(gallery: _Gallery, several: bool) -> str:
-    """Say what is left out and why."""
-    if not len(gallery.vectors):
-        return "no embedding has an identity: no embedding metric is defined"
-    if not several:
-        return "all embeddings have the same identity: silhouettes, negative distances and retrieval are undefined"
-    return "no identity has two embeddings: silhouettes, positive distances and retrieval are undefined"
 
 
 def _over_blocks(gallery: _Gallery, block_size: int, separation: bool, retrieval: bool) -> Floats:

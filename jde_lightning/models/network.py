@@ -38,6 +38,7 @@ class YOLO11JDE(nn.Module):
         strides: pixels per cell of each level.
         reg_max: bins of the distribution of a box side's distance.
         class_names: a name per class, which weights of other class sets are matched by.
+        loaded_from: the file of :meth:`load_weights`; ``None`` while the weights are random or came otherwise.
 
     Raises:
         InputError: if the scale, the kind of the branch or the pooling is unknown.
@@ -69,6 +70,7 @@ class YOLO11JDE(nn.Module):
         self.reg_max: int = self.model[-1].reg_max
         self.strides: tuple[int, ...] = tuple(int(s) for s in self.model[-1].stride)
         self.class_names: list[str] = ["person"] if num_classes == 1 else [str(i) for i in range(num_classes)]
+        self.loaded_from: Path | None = None
         self._kept: frozenset[int] = frozenset(detector.save)
 
     def forward(self, images: torch.Tensor) -> RawMaps:
@@ -129,7 +131,9 @@ class YOLO11JDE(nn.Module):
         Raises:
             InputError: if the file is missing, is not a checkpoint, or does not fit this network.
         """
-        return load_weights(self, path, self.class_names)
+        report = load_weights(self, path, self.class_names)
+        self.loaded_from = Path(path)
+        return report
 
     def _check(self, images: torch.Tensor) -> None:
         """Refuse images that would fail deep inside the network, or silently give nonsense."""

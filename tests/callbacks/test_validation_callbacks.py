@@ -110,9 +110,13 @@ def test_hota_draws_its_history_and_the_tracks(tmp_path):
 
 
 def test_hota_is_left_out_with_a_warning_where_nobody_has_an_identity(tmp_path, caplog):
+    tracking = TrackingHOTA()
     with caplog.at_level(logging.WARNING):
-        assert run(TrackingHOTA(), [scene(identities=False)], tmp_path) == {}
-    assert "no validation sequence has identities" in caplog.text
+        assert run(tracking, [scene(identities=False)], tmp_path) == {}
+        assert run(tracking, [scene(identities=False)], tmp_path) == {}
+    assert [record.getMessage() for record in caplog.records] == [
+        "no validation sequence has identities: HOTA, MOTA and IDF1 are left out"
+    ]
 
 
 def test_hota_without_detections_is_zero_not_nan(tmp_path):
@@ -154,5 +158,8 @@ def test_embedding_callbacks_log_the_metrics_of_the_matched_detections(tmp_path)
 @pytest.mark.parametrize("callback", [EmbeddingQuality, Retrieval])
 def test_embedding_metrics_without_identities_are_left_out_with_one_warning(callback, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        assert run(callback(), [scene(identities=False)], tmp_path) == {}
+        measuring = callback()
+        assert run(measuring, [scene(identities=False)], tmp_path) == {}
+        assert run(measuring, [scene(identities=False)], tmp_path) == {}  # the next epoch says nothing new
     assert len(caplog.records) == 1
+    assert "no embedding has an identity" in caplog.text
