@@ -143,9 +143,11 @@ def test_a_run_with_other_settings_is_not_the_row_s(finished, commands):
     assert note.endswith("version_0 differs in trainer.max_epochs")
 
 
-def test_rows_with_one_run_are_trained_and_fail_once(rows, commands):
+def test_rows_with_one_run_are_trained_and_fail_once(rows, commands, capsys):
     for name in ("a", "b"):
         (rows / f"{name}.yaml").write_text("trainer: {default_root_dir: shared}\nmodel: {embed_dim: 24}\n")
+    assert main(words(rows, "--print-commands", which=["a.yaml", "b.yaml"])) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
     assert main(words(rows, which=["a.yaml", "b.yaml"])) == 1
     assert len(commands) == 1
     assert {line["note"] for line in lines(rows / "table").values()} == {
