@@ -137,7 +137,7 @@ def test_norm_eval_keeps_all_statistics_but_the_branch_s():
 
 def test_embeddings_that_are_no_numbers_stop_the_training_and_leave_the_batch(tmp_path):
     jde = module()
-    torch.nn.init.constant_(jde.network.model[-1].cv4[0][-1].bias, torch.nan)
+    torch.nn.init.constant_(jde.network.model[-1].cv4.levels[0][-1].bias, torch.nan)
     trainer = pl.Trainer(
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, default_root_dir=tmp_path,

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import lightning.pytorch as pl
 
+from jde_lightning.callbacks.run_folder import run_folder
 from jde_lightning.files import written_whole
 from jde_lightning.plots.frames import draw_training_batch, draw_validation
 
@@ -25,18 +26,24 @@ class Pictures(pl.Callback):
         self.every_n_epochs = every_n_epochs
         self.max_images = max_images
         self.min_score = min_score
+        self._folder: Path | None = None
 
-    def _due(self, trainer: pl.Trainer) -> bool:
-        """Whether this epoch is drawn, and by this process."""
-        if not self.every_n_epochs or trainer.sanity_checking or not trainer.is_global_zero or not trainer.log_dir:
-            return False
-        return trainer.current_epoch % self.every_n_epochs == 0
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Ask for the run's folder here: later a process may have no batch, and all must ask together."""
+        self._folder = run_folder(trainer)
+
+    def _due(self, trainer: pl.Trainer) -> Path | None:
+        """The folder to draw to, if this epoch is drawn, by this process."""
+        if not self.every_n_epochs or trainer.sanity_checking or trainer.current_epoch % self.every_n_epochs:
+            return None
+        return self._folder
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Draw the first batch of an epoch; a box is thick where its identity occurs twice."""
-        if batch_idx != 0 or not self._due(trainer):
+        folder = self._due(trainer) if batch_idx == 0 else None
+        if folder is None:
             return
         picture = draw_training_batch(
             batch["images"].cpu().numpy(),
@@ -45,7 +52,7 @@ class Pictures(pl.Callback):
             batch["batch_idx"].cpu().numpy(),
             max_images=self.max_images,
         )
-        self._save(trainer, "training_batch.jpg", picture)
+        self._save(folder, "training_batch.jpg", picture)
 
     def on_validation_batch_end(
         self,
@@ -57,7 +64,8 @@ class Pictures(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Draw the detections of the first batch on the original images."""
-        if batch_idx != 0 or not self._due(trainer):
+        folder = self._due(trainer) if batch_idx == 0 else None
+        if folder is None:
             return
         frames = outputs.frames[: self.max_images]
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -65,12 +73,12 @@ class Pictures(pl.Callback):
         picture = draw_validation(
             images, outputs.detections[: self.max_images], frames, min_score=self.min_score, tile=640
         )
-        self._save(trainer, "validation_detections.jpg", picture)
+        self._save(folder, "validation_detections.jpg", picture)
 
     on_test_batch_end = on_validation_batch_end
 
     @staticmethod
-    def _save(trainer: pl.Trainer, name: str, picture: Any) -> None:
+    def _save(folder: Path, name: str, picture: Any) -> None:
         """Write a picture whole."""
-        with written_whole(Path(trainer.log_dir) / "pictures" / name) as path:
+        with written_whole(folder / "pictures" / name) as path:
             cv2.imwrite(str(path), picture)

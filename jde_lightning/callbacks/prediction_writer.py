@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 
+from jde_lightning.callbacks.run_folder import run_folder
 from jde_lightning.callbacks.validation import gather_from_ranks
 from jde_lightning.files import written_whole
 from jde_lightning.structures import Detections, FrameAnnotations
@@ -47,12 +48,12 @@ class PredictionWriter(pl.Callback):
         """Write one file per sequence, all ranks together."""
         every = [pair for part in gather_from_ranks(self._frames) for pair in part]
         self._frames = []
+        folder = (run_folder(trainer) or Path(trainer.default_root_dir)) / self.folder
         if not trainer.is_global_zero:
             return
         sequences: dict[str, list[tuple[FrameAnnotations, Detections]]] = {}
         for frame, found in every:
             sequences.setdefault(frame.sequence or frame.dataset, []).append((frame, found))
-        folder = Path(trainer.log_dir or trainer.default_root_dir) / self.folder
         for name, pairs in sequences.items():
             _write(folder / f"{name}.npz", pairs)
         _LOG.info("detections of %d sequences written to %s", len(sequences), folder)

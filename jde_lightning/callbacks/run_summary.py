@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
-from pathlib import Path
 
 import lightning.pytorch as pl
+
+from jde_lightning.callbacks.run_folder import run_folder
 
 _SHOWN = ("hota", "hota_motion", "mota", "idf1", "idsw", "map50_95", "map50", "retrieval_map", "rank1", "silhouette")
 _SHOWN += ("view_map", "view_rank1")
@@ -24,9 +25,9 @@ class RunSummary(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print after training."""
-        if not self.enabled or not trainer.is_global_zero or trainer.log_dir is None:
+        folder = run_folder(trainer)
+        if not self.enabled or folder is None:
             return
-        folder = Path(trainer.log_dir)
         kept = trainer.checkpoint_callback
         best = getattr(kept, "best_model_path", "") or getattr(kept, "last_model_path", "") or "(none was kept)"
         lines = [

@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 from tqdm import tqdm
 
+from jde_lightning.callbacks.run_folder import run_folder
 from jde_lightning.callbacks.validation import ValidationCallback, gather_from_ranks
 from jde_lightning.files import written_whole
 from jde_lightning.metrics.in_memory import ground_truth_from_annotations, result_rows
@@ -88,8 +89,9 @@ class TrackingHOTA(ValidationCallback):
         motion = motion_only.compute()
         logged = {name: values[key] for key, name in _LOGGED.items()}
         logged |= {f"{name}_motion": motion[key] for key, name in _LOGGED.items()}
-        if trainer.is_global_zero and trainer.log_dir:
-            self._draw(trainer, pictured, logged)
+        folder = run_folder(trainer)
+        if folder is not None:
+            self._draw(trainer, folder / "pictures", pictured, logged)
         return logged
 
     def _can_be_measured(self, name: str, frames: list[tuple[FrameAnnotations, Detections]]) -> bool:
@@ -112,6 +114,7 @@ class TrackingHOTA(ValidationCallback):
     def _draw(
         self,
         trainer: pl.Trainer,
+        folder: Path,
         pictured: tuple[str, list[tuple[FrameAnnotations, Tracks]]] | None,
         logged: dict[str, float],
     ) -> None:
@@ -121,7 +124,6 @@ class TrackingHOTA(ValidationCallback):
             self._history.append((trainer.current_epoch, float(logged["hota"]), float(logged["hota_motion"])))
         if not self.pictures:
             return
-        folder = Path(trainer.log_dir) / "pictures"
         if self._history:
             epochs, hota, motion = zip(*self._history, strict=True)
             with written_whole(folder / "hota_over_epochs.png") as path:

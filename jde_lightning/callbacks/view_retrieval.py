@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
+from jde_lightning.callbacks.run_folder import run_folder
 from jde_lightning.callbacks.validation import ValidationCallback, gather_from_ranks
 from jde_lightning.callbacks.view_pairs import PairedEmbeddings, ViewedBoxes, image_generator, view_boxes
 from jde_lightning.data.views import ViewAugmentation, make_views
@@ -165,9 +166,9 @@ class ViewRetrieval(ValidationCallback):
         if self.data != "all":
             # images that were measured before the first identity of their dataset was seen
             pairs = [pair for pair in pairs if pair.dataset not in self._identified]
-        folder = trainer.log_dir  # every process must ask: the first one tells the others
-        if self._drawn and folder:
-            self._save_picture(Path(folder) / "pictures")
+        folder = run_folder(trainer)
+        if self._drawn and folder is not None:
+            self._save_picture(folder / "pictures")
         seen, compared = sum(pair.seen for pair in pairs), [pair for pair in pairs if len(pair.first)]
         count = sum(len(pair.first) for pair in compared)
         values = _compare(compared)
