@@ -101,6 +101,8 @@ def _check(args: argparse.Namespace) -> int:
     if not report:
         msg = f"{args.config[-1]}: data.train and data.val name no readers"
         raise InputError(msg)
+    if not data.readers["val"]:
+        print("\nval: data.val names no readers, so nothing is measured in training and no weights are the best")
     report["overlaps"] = _report_overlaps(indices)
     if args.output is not None:
         for path in _draw(data, indices, args.output, args.samples):
@@ -122,7 +124,9 @@ def _report_split(split: str, index: FrameIndex, decode: bool, linked: IntArray 
 
     summaries = summarize(index, linked)
     boxes = sum(summary.boxes for summary in summaries)
-    print(f"\n{split}: {len(index):,} images, {boxes:,} boxes, classes {', '.join(index.class_names)}")
+    per_class = _boxes_per_class(index)
+    counts = ", ".join(f"{name} {count:,}" for name, count in per_class.items())
+    print(f"\n{split}: {len(index):,} images, {boxes:,} boxes ({counts})")
     for summary in summaries:
         print("\n".join(_lines(summary, training=split == "train")))
     damaged = _undecodable(index) if decode else []
@@ -132,8 +136,22 @@ def _report_split(split: str, index: FrameIndex, decode: bool, linked: IntArray 
         print(f"  {len(damaged)} of {len(index)} images cannot be decoded")
     if not boxes:
         print(f"  {split} is empty: no image with a box")
-    report = {"datasets": [summary.as_dict() for summary in summaries], "undecodable": damaged}
+    report = {
+        "boxes_per_class": per_class,
+        "datasets": [summary.as_dict() for summary in summaries],
+        "undecodable": damaged,
+    }
     return report, boxes == 0
+
+
+def _boxes_per_class(index: FrameIndex) -> dict[str, int]:
+    """Objects of each class, by its name."""
+    import numpy as np
+
+    from jde_lightning.structures import Role
+
+    labels = index.labels[index.roles == Role.POSITIVE]
+    return dict(zip(index.class_names, np.bincount(labels, minlength=len(index.class_names)).tolist(), strict=True))
 
 
 def _lines(summary: DatasetSummary, training: bool) -> list[str]:

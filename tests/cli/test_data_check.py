@@ -40,7 +40,7 @@ def config(tmp_path):
 def test_counts_histogram_mode_and_pictures(config, tmp_path, capsys):
     assert main(["data", "check", "--config", str(config), "--output", str(tmp_path / "out"), "--decode"]) == 0
     out = capsys.readouterr().out
-    assert "train: 5 images, 16 boxes, classes person" in out
+    assert "train: 5 images, 16 boxes (person 16)" in out
     assert "images       5 (1 without boxes), 0 sequences" in out
     assert "self-supervised: each of the 16 boxes is an identity of its own" in out
     histogram = [line.split()[:2] for line in out.split("boxes per image:")[1].splitlines()[1:7]]
@@ -57,6 +57,13 @@ def test_flags_reach_the_data_module(config, capsys):
     out = capsys.readouterr().out
     assert "train: 2 images, 4 boxes" in out
     assert "leak: " in out
+
+
+def test_training_alone_says_what_is_missing(config, capsys):
+    assert main(["data", "check", "--config", str(config), "--data.val", "null"]) == 0
+    out = capsys.readouterr().out
+    assert "val: data.val names no readers, so nothing is measured in training" in out
+    assert "\nval: " in out
 
 
 def test_linked_identities_are_told_for_training_only(tmp_path, capsys):
