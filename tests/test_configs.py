@@ -12,6 +12,9 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 EXPERIMENTS = [path for path in FILES if path.parent.name not in ("trackers", "overlays", "data")]
 EXPERIMENTS = [path for path in EXPERIMENTS if "ablations" not in path.parts]  # see test_ablation_configs.py
+STUDIES = sorted(CONFIGS.glob("studies/*/*.yaml"))
+BASE_OF_STUDY = {"supervision": "quickstart.yaml", "video_identities": "experiments/mot17_half.yaml"}
+EXPERIMENTS = [path for path in EXPERIMENTS if path not in STUDIES]
 OVERLAYS = sorted([*CONFIGS.glob("overlays/*.yaml"), *CONFIGS.glob("data/*.yaml")])
 TRACKERS = sorted(CONFIGS.glob("trackers/*.yaml"))
 
@@ -48,6 +51,31 @@ def test_experiment_builds_module_data_and_callbacks(path, tmp_path):
 @pytest.mark.parametrize("path", OVERLAYS, ids=lambda p: p.name)
 def test_overlay_goes_over_the_quickstart(path, tmp_path):
     assert build(tmp_path, CONFIGS / "quickstart.yaml", path).trainer is not None
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_row_of_a_study_goes_over_its_base_and_changes_it(path, tmp_path):
+    base = CONFIGS / BASE_OF_STUDY[path.parent.name]
+    cli = build(tmp_path, base, path)
+    row = yaml.safe_load(path.read_text())
+    assert row["trainer"]["default_root_dir"] == f"runs/{path.parent.name}/{path.stem}"
+    loss, reader = cli.model.loss.reid_loss, cli.datamodule.readers["train"][0]
+    found = {
+        "supervision": (cli.model.loss.reid, type(loss.loss).__name__, reader.supervision),
+        "video_identities": (loss.negatives, cli.datamodule.identities, cli.datamodule.ambiguity),
+    }
+    expected = {
+        "untrained": (0.0, "SupConLoss", "self"),
+        "self_supervised": (0.2, "SupConLoss", "self"),
+        "triplets": (1.0, "PairTripletMarginLoss", "self"),
+        "easy_negatives": (1.0, "PairTripletMarginLoss", "self"),
+        "full": (0.2, "SupConLoss", "full"),
+        "per_box": ("any", "per_box", "sequence"),
+        "certain_sequence": ("certain", "per_box", "sequence"),
+        "certain_chain": ("certain", "per_box", "chain"),
+        "linked": ("any", "linked", "sequence"),
+    }
+    assert found[path.parent.name] == expected[path.stem]
 
 
 @pytest.mark.parametrize("path", TRACKERS, ids=lambda p: p.name)
