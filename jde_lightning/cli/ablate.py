@@ -148,7 +148,7 @@ def _collect(rows: list[AblationRow], epoch: str, failures: dict[Path, str]) -> 
             continue
         if not done.finished:
             note = failures.get(row.path, f"unfinished, epoch {done.epochs} of {row.epochs}")
-        elif not done.measured:
+        elif "hota" not in done.measured:
             note = "no tracking metrics: no validation sequence has identities"
         measured = done.measured if done.finished else {}
         facts = measured, done.epochs, done.seconds, done.folder

@@ -12,6 +12,9 @@ from jde_lightning.errors import InputError
 from jde_lightning.files import read_yaml
 
 METRICS = ("hota", "mota", "idf1")
+"""What the paper's tables report."""
+FURTHER_METRICS = ("hota_motion", "retrieval_map", "rank1")
+"""What our tables report besides: the same tracker without appearance, and the embedding by itself."""
 _PUBLISHED = "# published:"
 _EXPECTED_COMMENT = '{table: 1, row: "name", hota: 56.37, mota: 56.38, idf1: 66.45}'
 

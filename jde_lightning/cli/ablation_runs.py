@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jde_lightning.cli.ablation_rows import METRICS, AblationRow
+from jde_lightning.cli.ablation_rows import FURTHER_METRICS, METRICS, AblationRow
 from jde_lightning.errors import InputError
 from jde_lightning.files import read_yaml
 
@@ -144,6 +144,7 @@ def _read_run(row: AblationRow, folder: Path, epoch: Literal["last", "best"]) ->
     if epoch == "best":
         chosen = max(validations, key=lambda number: float(validations[number].get("val/hota", "-inf")), default=-1)
     at = validations.get(chosen, {})
-    measured = {name: 100 * float(at[f"val/{name}"]) for name in METRICS if f"val/{name}" in at}
+    names = [name for name in (*METRICS, *FURTHER_METRICS) if f"val/{name}" in at]
+    measured = {name: 100 * float(at[f"val/{name}"]) for name in names}
     seconds = max(table.stat().st_mtime - (folder / "config.yaml").stat().st_mtime, 0.0)
     return Run(folder, epochs, finished, measured, seconds, checkpoint if checkpoint.is_file() else None)

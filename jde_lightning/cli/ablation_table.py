@@ -8,18 +8,21 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from jde_lightning.cli.ablation_rows import METRICS
+from jde_lightning.cli.ablation_rows import FURTHER_METRICS, METRICS
 from jde_lightning.files import written_whole
 
 _COLUMNS = [
     "table",
     "row",
     *(f"{name}{suffix}" for name in METRICS for suffix in ("", "_published", "_difference")),
+    *FURTHER_METRICS,
     "epochs",
     "seconds",
     "run",
     "note",
 ]
+
+_TITLES = {"hota_motion": "HOTA by motion", "retrieval_map": "retrieval mAP", "rank1": "rank-1"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class RowResult:
         table: number of the paper's table, or name of the group.
         name: the row.
         published: percent by name of the metric (hota, mota, idf1); may be empty.
-        measured: the same of the run; empty where there is no finished one.
+        measured: the same of the run, and further metrics; empty where there is no finished one.
         epochs: number of epochs that the run has trained.
         seconds: duration of the run.
         run: its folder; ``None`` if there is none.
@@ -80,15 +83,15 @@ def markdown(results: Sequence[RowResult]) -> str:
     parts = ["Percent: measured (published, measured - published). Time is of the run that ended, hours:minutes."]
     for table, group in grouped:
         lines = list(group)
+        names = [*METRICS, *(name for name in FURTHER_METRICS if any(name in line.measured for line in lines))]
         best = {
-            name: max((_rounded(line, name) for line in lines if name in line.measured), default=None)
-            for name in METRICS
+            name: max((_rounded(line, name) for line in lines if name in line.measured), default=None) for name in names
         }
         title = f"Table {table}" if table.isdigit() else table
-        heads = ["row", *(name.upper() for name in METRICS), "epochs", "time", "run", "note"]
+        heads = ["row", *(_TITLES.get(name, name.upper()) for name in names), "epochs", "time", "run", "note"]
         parts += ["", f"## {title}", "", _markdown_line(heads), _markdown_line(["---"] * len(heads))]
         for line in lines:
-            cells = [_cell(line, name, best[name], len(lines)) for name in METRICS]
+            cells = [_cell(line, name, best[name], len(lines)) for name in names]
             minutes = round(line.seconds / 60)
             time = f"{minutes // 60}:{minutes % 60:02}" if line.run else ""
             run = f"`{line.run}`" if line.run else ""
@@ -99,7 +102,7 @@ def markdown(results: Sequence[RowResult]) -> str:
 def _csv_line(result: RowResult) -> dict[str, str]:
     """The cells of a line by column."""
     cells = {"table": result.table, "row": result.name, "note": result.note}
-    for name in METRICS:
+    for name in (*METRICS, *FURTHER_METRICS):
         measured, published = result.measured.get(name), result.published.get(name)
         if measured is not None:
             cells[name] = f"{measured:.2f}"
