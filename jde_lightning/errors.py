@@ -1,4 +1,4 @@
-"""The one exception that means "the input is wrong", not "the program is wrong"."""
+"""The exceptions that mean "the input is wrong", not "the program is wrong"."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ class InputError(ValueError):
     The command line prints the message as one line without a traceback, so it must say what was found, where (file,
     line, key), what is expected, and the fix.
     """
+
+
+class UsageError(InputError):
+    """The command or its configuration is wrong, so that nothing was tried: exit code 2 instead of 1."""

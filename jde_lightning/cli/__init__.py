@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from jde_lightning import __version__
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, UsageError
 
 PROGRAM = "jde-lightning"
 
@@ -52,7 +52,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except (InputError, OSError) as error:
         if debug:
             raise
-        return _fail(words, str(error), 1)
+        return _fail(words, str(error), 2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         return _fail(words, "interrupted", 130)
     except SystemExit as end:
@@ -130,5 +130,6 @@ def _overview() -> str:
 def _fail(words: list[str], message: str, code: int) -> int:
     """Write one line to stderr and return the exit code."""
     line = " ".join(message.split())
-    sys.stderr.write(f"{' '.join([PROGRAM, *words[:1]])}: error: {line}\n")
+    verb = " ".join(words[:2]) if " ".join(words[:2]) in _OWN_VERBS else " ".join(words[:1])
+    sys.stderr.write(f"{PROGRAM} {verb}".rstrip() + f": error: {line}\n")
     return code

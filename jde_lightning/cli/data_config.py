@@ -13,7 +13,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 import jde_lightning.data.readers
 import jde_lightning.data.synthetic  # noqa: F401
 from jde_lightning.datamodule import JDEDataModule
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, UsageError
 from jde_lightning.files import read_yaml
 
 
@@ -28,7 +28,8 @@ def data_module_from_configs(configs: Sequence[Path], flags: Sequence[str] = ())
         The data module; nothing is read yet.
 
     Raises:
-        InputError: if a file is missing or broken, or has a key or value that the data module does not know.
+        InputError: if a file is missing or broken.
+        UsageError: if it, or a flag, has a key or value that the data module does not know.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
@@ -40,7 +41,7 @@ def data_module_from_configs(configs: Sequence[Path], flags: Sequence[str] = ())
     except ArgumentError as error:
         text = " ".join(str(error).split())
         msg = f"{', '.join(map(str, configs))}: {text}"
-        raise InputError(msg) from error
+        raise UsageError(msg) from error
     # deprecated in favour of a method that the oldest supported version does not have
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
     return instantiate(values).data
