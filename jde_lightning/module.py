@@ -125,7 +125,7 @@ class JDEModule(pl.LightningModule):
             weighting=_make_weighting(loss_weighting),
         )
         self.image_size = image_size
-        self.optimizer_factory = optimizer
+        self._optimizer_factory = _SharedByCopies(optimizer)
         self.weight_decay = weight_decay
         self.reid_lr_factor = reid_lr_factor
         self.frozen_layers = frozen_layers
@@ -273,8 +273,8 @@ class JDEModule(pl.LightningModule):
     def _make_optimizer(self, iterations: int) -> torch.optim.Optimizer:
         """Build the chosen optimiser, or the one that the paper's rule gives for so many iterations."""
         groups = self.parameter_groups()
-        if self.optimizer_factory is not None:
-            optimizer = self.optimizer_factory(groups)
+        if self._optimizer_factory.value is not None:
+            optimizer = self._optimizer_factory.value(groups)
         elif iterations > _AUTO_SGD_ITERATIONS:
             optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.937, nesterov=True)
         else:
@@ -315,6 +315,20 @@ class JDEModule(pl.LightningModule):
             }
             for (kind, in_branch), parameters in groups.items()
         ]
+
+
+class _SharedByCopies:
+    """Holds a value that deep copies of the module, such as the average of its weights, share instead of copying.
+
+    The optimiser's factory that the command line makes refers to its parser, and so to everything that was built; in
+    the first process of DDP some of that cannot be copied.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _SharedByCopies:
+        return self
 
 
 def _make_weighting(name: str) -> FixedWeights | UncertaintyWeights:

@@ -2,6 +2,8 @@
 
 import csv
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -100,6 +102,25 @@ def test_validate_repeats_the_numbers_of_training(run, folder, capsys):
     again, before = metrics(newest), metrics(run)
     for name in ("val/map50_95", "val/hota", "val/mota"):
         assert float(again[name][-1]) == pytest.approx(float(before[name][-1]), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_measure_what_one_does(folder, capsys):
+    words = ["--config", str(folder / "config.yaml"), "--trainer.default_root_dir", str(folder / "ddp")]
+    split = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.use_distributed_sampler", "false"]
+    subprocess.run(
+        [sys.executable, "-m", "jde_lightning", "fit", *words, *split],
+        check=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    run = folder / "ddp" / "version_0"
+    trained = metrics(run)
+    assert (run / "pictures" / "tracks_over_time.png").is_file()
+    assert main(["validate", *words, "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]) == 0
+    alone = metrics(folder / "ddp" / "version_1")
+    for name in ("val/map50", "val/hota", "val/mota", "val/idsw"):
+        assert float(alone[name][-1]) == pytest.approx(float(trained[name][-1]), abs=1e-4), name
 
 
 @pytest.mark.slow
