@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
 from pathlib import Path
 from typing import Any, Literal
@@ -57,7 +58,8 @@ class JDEDataModule(pl.LightningDataModule):
         image_size: long side of the network's input in pixels, a multiple of 32.
         batch_size: mosaics in a batch, per process.
         val_batch_size: frames in a validation batch, per process; ``batch_size`` if omitted.
-        num_workers: processes that load data, per process that trains; 0 loads in the training process.
+        num_workers: processes that load data, per process that trains, at most as many as there are cores; 0 loads in
+            the training process. No number changes a result.
         augmentation: what is done to the mosaics; the paper's values if omitted.
         amodal_boxes: teach whole boxes, also where they leave the image, as MOT17 and CrowdHuman annotate them (and
             MOT17's evaluation measures them); ``False``, as in the paper, teaches the part inside the image.
@@ -164,7 +166,7 @@ class JDEDataModule(pl.LightningDataModule):
         self.image_size = image_size
         self.batch_size = batch_size
         self.val_batch_size = val_batch_size or batch_size
-        self.num_workers = num_workers
+        self.num_workers = min(num_workers, _cores())
         self.augmentation = augmentation or AugmentationConfig()
         self.amodal_boxes = amodal_boxes
         self.mosaic_mode: Literal["buffer", "paired"] = mosaic_mode
@@ -416,3 +418,8 @@ class JDEDataModule(pl.LightningDataModule):
     @property
     def _on_gpu(self) -> bool:
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
+
+def _cores() -> int:
+    """Cores that this process may use, which on a cluster are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -431,3 +431,8 @@ def test_identities_are_seen_twice_in_both_modes(root, mode, least):
     module.setup("fit")
     shares = [positive_fraction(batch["identities"]).item() for batch in module.train_dataloader()]
     assert least < np.mean(shares) < 1
+
+
+def test_no_more_workers_than_cores(root, monkeypatch):
+    monkeypatch.setattr("jde_lightning.datamodule._cores", lambda: 3)
+    assert [data(root, num_workers=workers).num_workers for workers in (0, 2, 16)] == [0, 2, 3]

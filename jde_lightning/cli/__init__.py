@@ -82,7 +82,9 @@ def _dispatch(words: list[str]) -> int:
         if verb in _OWN_VERBS:
             return _run_own(verb, words[length:])
     verbs = ", ".join([*_LIGHTNING_VERBS, *_OWN_VERBS])
-    return _fail(words[:0], f"unknown verb {words[0]!r}; expected one of: {verbs}", 2)
+    of_two = any(verb.startswith(f"{words[0]} ") for verb in _OWN_VERBS)  # data check, data synthesize
+    found = " ".join(words[: 2 if of_two else 1])
+    return _fail(words[:0], f"unknown verb {found!r}; expected one of: {verbs}", 2)
 
 
 def _run_own(verb: str, words: list[str]) -> int:

@@ -204,7 +204,7 @@ def _report_overlaps(indices: dict[str, FrameIndex]) -> list[str]:
         return []
     overlaps = find_overlaps(indices["train"], indices["val"]) + find_duplicates(indices["train"])
     lines = [f"{overlap.severity}: {overlap.text}" for overlap in overlaps]
-    print("\ntraining and validation" + (":" if lines else ": no overlap found"))
+    print("\ntraining and validation" + (":" if lines else ": no sequence, image or file in common"))
     for line in lines:
         print(f"  {line}")
     return lines

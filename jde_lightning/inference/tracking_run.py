@@ -155,8 +155,8 @@ def track_source(
     if summary.frames and not summary.boxes:
         _LOG.warning(
             "%s: nobody was tracked; the surest detection has a confidence of %.2f, and a tracker starts tracks only "
-            "above its own threshold (a network trained for minutes wants lower ones, and one that was not trained "
-            "finds nobody)",
+            "above its own threshold (new_track_thresh in the file of --tracker, 0.6 by default). A network that was "
+            "trained for minutes wants a lower one: begin with a copy of configs/trackers/short_training.yaml",
             summary.name,
             summary.highest_score,
         )

@@ -46,7 +46,7 @@ def test_counts_histogram_mode_and_pictures(config, tmp_path, capsys):
     histogram = [line.split()[:2] for line in out.split("boxes per image:")[1].splitlines()[1:7]]
     assert histogram == [["0", "1"], ["1", "1"], ["2", "0"], ["3-4", "2"], ["5-8", "0"], ["9-16", "1"]]
     assert "0 of 5 images cannot be decoded" in out
-    assert "training and validation: no overlap found" in out
+    assert "training and validation: no sequence, image or file in common" in out
     for name in ("train_frames.jpg", "train_mosaics.jpg", "val_frames.jpg"):
         assert cv2.imread(str(tmp_path / "out" / name)) is not None
 

@@ -62,3 +62,8 @@ def test_an_input_error_is_one_line_and_debug_shows_the_traceback(capsys, tmp_pa
 
 def test_wrong_option_of_an_own_verb_is_wrong_usage(capsys):
     assert main(["evaluate", "--no-such-option"]) == 2
+
+
+def test_half_of_a_verb_of_two_words_is_named_with_what_follows(capsys):
+    assert main(["data", "chek"]) == 2
+    assert "unknown verb 'data chek'; expected one of: " in capsys.readouterr().err

@@ -125,6 +125,7 @@ def test_no_tracks_give_an_empty_file_and_a_hint(tmp_path, caplog):
     assert (summary.boxes, summary.identities) == (0, 0)
     assert summary.highest_score == pytest.approx(0.9)
     assert "nobody was tracked; the surest detection has a confidence of 0.90" in caplog.text
+    assert "new_track_thresh in the file of --tracker" in caplog.text
 
 
 def test_video_and_pictures(tmp_path):
