@@ -35,7 +35,9 @@ def test_interruption_ends_the_process_that_does_not_end_by_itself(tmp_path):
     pid = tmp_path / "pid"
     sleeper = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     outer = (
-        "import sys; from jde_lightning.cli import child; child._PATIENCE = 0.5\n"
+        # what a shell starts in the background ignores interruptions, and so would all that it starts
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from jde_lightning.cli import child; child._PATIENCE = 0.5\n"
         f"try: child.run_command([sys.executable, '-c', {sleeper!r}])\n"
         "except KeyboardInterrupt: print('interrupted')"
     )
