@@ -22,6 +22,7 @@ examples:
   jde-lightning ablate configs/ablations/table2 -- --data.root DATASETS --model.weights yolo11s.pt
   jde-lightning ablate configs/ablations --print-commands -- --data.root DATASETS      (one job per line, for a cluster)
   jde-lightning ablate configs/ablations --report-only --table results
+  jde-lightning ablate configs/studies/supervision --base configs/quickstart.yaml --seeds 0 1 2       (mean and spread)
 
 A row is `fit --config BASE --config ROW` with the arguments after --, in a process of its own; one that fails is noted
 and the next begins. A row whose run is finished is not trained again, one that was interrupted goes on from its last
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--runs", type=Path, default=Path(), metavar="DIR", help="where the run folders of the rows go (default: here)")
     add("--table", type=Path, default=_TABLE, metavar="DIR", help="folder for ablations.csv and .md (%(default)s)")
     add("--epoch", choices=("last", "best"), default="last", help="validation to report; best: by HOTA (%(default)s)")
+    add("--seeds", type=int, nargs="+", metavar="N", help="train each row with each; table of mean and spread")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--report-only", action="store_true", help="train nothing, collect what is finished")
     what.add_argument("--print-commands", action="store_true", help="print the fit commands of what is not finished")
@@ -65,25 +67,25 @@ def run(args: argparse.Namespace) -> int:
     from jde_lightning.cli.ablation_rows import load_rows
     from jde_lightning.cli.ablation_table import markdown, write_tables
 
-    rows = load_rows(args.rows, args.base or [_BASE], args.runs, args.fit)
+    rows = load_rows(args.rows, args.base or [_BASE], args.runs, args.fit, tuple(dict.fromkeys(args.seeds or [None])))
     if args.print_commands:
         _print_commands(rows)
         return 0
-    failures: dict[Path, str] = {}
+    failures: dict[tuple[Path, int | None], str] = {}
     try:
         if not args.report_only:
             for place, row in enumerate(rows, 1):
-                failed = [failures[other.path] for other in _same_run(row, rows) if other.path in failures]
+                failed = [failures[other.key] for other in _same_run(row, rows) if other.key in failures]
                 failure = failed[0] if failed else _train(row, f"[{place}/{len(rows)}]")
                 if failure:
-                    failures[row.path] = failure
+                    failures[row.key] = failure
                 write_tables(_collect(rows, args.epoch, failures), args.table)
     finally:
         results = _collect(rows, args.epoch, failures)
         written = write_tables(results, args.table)
     sys.stdout.write("\n".join([markdown(results), *map(str, written), ""]))
     finished = sum(not result.note for result in results)
-    sys.stderr.write(f"{finished} of {len(rows)} rows are finished, {len(failures)} failed\n")
+    sys.stderr.write(f"{finished} of {len(results)} rows are finished, {len(failures)} runs failed\n")
     return int(bool(failures))
 
 
@@ -113,7 +115,7 @@ def _train(row: AblationRow, place: str) -> str:
     from jde_lightning.cli.ablation_runs import find_run
     from jde_lightning.cli.child import run_command
 
-    title = f"{place} {row.path}"
+    title = f"{place} {row.path}" + ("" if row.seed is None else f", seed {row.seed}")
     done, _ = find_run(row)
     if done is not None and done.finished:
         sys.stderr.write(f"{title}: finished in {done.folder}\n")
@@ -135,22 +137,27 @@ def _go_on(run: Run | None) -> list[str]:
     return ["--ckpt_path", str(run.checkpoint)] if run is not None and run.checkpoint is not None else []
 
 
-def _collect(rows: list[AblationRow], epoch: str, failures: dict[Path, str]) -> list[RowResult]:
-    """The lines of the table, from what lies on disk."""
+def _collect(rows: list[AblationRow], epoch: str, failures: dict[tuple[Path, int | None], str]) -> list[RowResult]:
+    """The lines of the table, from what lies on disk; the runs of one row with several seeds are one line."""
+    from jde_lightning.cli.ablation_table import of_seeds
+
+    results: dict[Path, list[tuple[int | None, RowResult]]] = {}
+    for row in rows:
+        results.setdefault(row.path, []).append((row.seed, _result(row, epoch, failures.get(row.key, ""))))
+    return [of_seeds(runs) for runs in results.values()]
+
+
+def _result(row: AblationRow, epoch: str, failure: str) -> RowResult:
+    """What lies on disk of one row with one seed."""
     from jde_lightning.cli.ablation_runs import find_run
     from jde_lightning.cli.ablation_table import RowResult
 
-    results = []
-    for row in rows:
-        done, note = find_run(row, "best" if epoch == "best" else "last")
-        if done is None:
-            results.append(RowResult(row.table, row.name, row.published, note=failures.get(row.path, note)))
-            continue
-        if not done.finished:
-            note = failures.get(row.path, f"unfinished, epoch {done.epochs} of {row.epochs}")
-        elif "hota" not in done.measured:
-            note = "no tracking metrics: no validation sequence has identities"
-        measured = done.measured if done.finished else {}
-        facts = measured, done.epochs, done.seconds, done.folder
-        results.append(RowResult(row.table, row.name, row.published, *facts, note))
-    return results
+    done, note = find_run(row, "best" if epoch == "best" else "last")
+    if done is None:
+        return RowResult(row.table, row.name, row.published, note=failure or note)
+    if not done.finished:
+        note = failure or f"unfinished, epoch {done.epochs} of {row.epochs}"
+    elif "hota" not in done.measured:
+        note = "no tracking metrics: no validation sequence has identities"
+    measured = done.measured if done.finished else {}
+    return RowResult(row.table, row.name, row.published, measured, done.epochs, done.seconds, done.folder, note=note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from jde_lightning.files import read_yaml
 
 METRICS = ("hota", "mota", "idf1")
 """What the paper's tables report."""
-FURTHER_METRICS = ("hota_motion", "retrieval_map", "rank1")
+FURTHER_METRICS = ("hota_motion", "retrieval_map", "rank1", "silhouette")
 """What our tables report besides: the same tracker without appearance, and the embedding by itself."""
 _PUBLISHED = "# published:"
 _EXPECTED_COMMENT = '{table: 1, row: "name", hota: 56.37, mota: 56.38, idf1: 66.45}'
@@ -31,6 +32,7 @@ class AblationRow:
         settings: what the base, the row and the arguments set, by key as in the YAML.
         root: folder of the row's runs (``trainer.default_root_dir``); rows with equal settings may share one.
         words: the command that trains it, without the program: ``fit --config ...``.
+        seed: of everything random in it; ``None`` where nobody chose one.
     """
 
     path: Path
@@ -40,6 +42,12 @@ class AblationRow:
     settings: dict[str, Any]
     root: Path
     words: tuple[str, ...]
+    seed: int | None = None
+
+    @property
+    def key(self) -> tuple[Path, int | None]:
+        """What tells it from all others: its file and its seed."""
+        return self.path, self.seed
 
     @property
     def epochs(self) -> int:
@@ -53,7 +61,13 @@ class AblationRow:
         return self.epochs // every * every - 1
 
 
-def load_rows(paths: Sequence[Path], bases: Sequence[Path], runs: Path, arguments: Sequence[str]) -> list[AblationRow]:
+def load_rows(
+    paths: Sequence[Path],
+    bases: Sequence[Path],
+    runs: Path,
+    arguments: Sequence[str],
+    seeds: Sequence[int | None] = (None,),
+) -> list[AblationRow]:
     """Read rows and lay them over their base.
 
     Args:
@@ -61,9 +75,11 @@ def load_rows(paths: Sequence[Path], bases: Sequence[Path], runs: Path, argument
         bases: configurations below the rows; later ones win.
         runs: folder in which the run folders lie that are not absolute.
         arguments: words for ``fit`` that win over base and row: ``--key value``, ``--key=value``, ``--config FILE``.
+        seeds: each row comes once with each, in a folder ``seed_N`` of its own; ``None`` leaves the seed alone.
 
     Returns:
-        The rows in the order of ``paths``, those of a folder by table and name (numbers by value).
+        The rows in the order of ``paths``, those of a folder by table and name (numbers by value); all rows of the
+        first seed come before those of the second, so that a table soon has every row.
 
     Raises:
         InputError: if a file is missing or broken, a folder holds no row, the arguments choose the run folder, or the
@@ -77,19 +93,22 @@ def load_rows(paths: Sequence[Path], bases: Sequence[Path], runs: Path, argument
         msg = "--trainer.default_root_dir after -- would put all rows in one folder; use --runs DIR before it"
         raise InputError(msg)
     rows = []
-    for path in _files(paths):
+    for seed, path in product(seeds, _files(paths)):
         table, name, published = _published(path)
-        settings = merge(merge(base, _read(path, "the settings of a row")), explicit)
+        # `fit` seeds what Lightning draws, the data module what its loaders draw.
+        by_seed = [] if seed is None else ["--seed_everything", str(seed), "--data.seed", str(seed)]
+        settings = merge(merge(base, _read(path, "the settings of a row")), merge(explicit, settings_of(by_seed)))
         trainer = settings.setdefault("trainer", {})
         if not isinstance(trainer.get("max_epochs"), int) or trainer["max_epochs"] < 1:
             found = trainer.get("max_epochs")
             msg = f"{path}: trainer.max_epochs is {found}; set it in the row or its base, or no run is ever finished"
             raise InputError(msg)
         chosen = trainer.get("default_root_dir")
-        root = runs / (chosen or Path("runs") / path.parent.name / path.stem)
+        root = runs / (chosen or Path("runs") / path.parent.name / path.stem) / ("" if seed is None else f"seed_{seed}")
         configs = [word for config in (*bases, path) for word in ("--config", str(config))]
         place = [] if str(root) == chosen else ["--trainer.default_root_dir", str(root)]
-        rows.append(AblationRow(path, table, name, published, settings, root, ("fit", *configs, *place, *arguments)))
+        words = ("fit", *configs, *place, *arguments, *by_seed)
+        rows.append(AblationRow(path, table, name, published, settings, root, words, seed))
     return rows
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from statistics import mean, stdev
 
 from jde_lightning.cli.ablation_rows import FURTHER_METRICS, METRICS
 from jde_lightning.files import written_whole
@@ -16,13 +17,20 @@ _COLUMNS = [
     "row",
     *(f"{name}{suffix}" for name in METRICS for suffix in ("", "_published", "_difference")),
     *FURTHER_METRICS,
+    *(f"{name}_sd" for name in (*METRICS, *FURTHER_METRICS)),
+    "seeds",
     "epochs",
     "seconds",
     "run",
     "note",
 ]
 
-_TITLES = {"hota_motion": "HOTA by motion", "retrieval_map": "retrieval mAP", "rank1": "rank-1"}
+_TITLES = {
+    "hota_motion": "HOTA by motion",
+    "retrieval_map": "retrieval mAP",
+    "rank1": "rank-1",
+    "silhouette": "silhouette",
+}
 
 
 @dataclass(frozen=True)
@@ -33,10 +41,13 @@ class RowResult:
         table: number of the paper's table, or name of the group.
         name: the row.
         published: percent by name of the metric (hota, mota, idf1); may be empty.
-        measured: the same of the run, and further metrics; empty where there is no finished one.
+        measured: the same of the run, and further metrics; empty where there is no finished one. Of several seeds,
+            the mean over the finished runs.
         epochs: number of epochs that the run has trained.
-        seconds: duration of the run.
-        run: its folder; ``None`` if there is none.
+        seconds: duration of the run; of several runs, the mean.
+        run: its folder, or the one above those of several seeds; ``None`` if there is none.
+        spread: standard deviation over the seeds (n - 1 in the denominator); empty where there are not two.
+        seeds: how many finished runs the numbers are of.
         note: why there are no numbers, or what else to know; empty if all is well.
     """
 
@@ -47,7 +58,35 @@ class RowResult:
     epochs: int = 0
     seconds: float = 0.0
     run: Path | None = None
+    spread: dict[str, float] = field(default_factory=dict)
+    seeds: int = 1
     note: str = ""
+
+
+def of_seeds(runs: Sequence[tuple[int | None, RowResult]]) -> RowResult:
+    """Sum up the runs of one row.
+
+    Args:
+        runs: seed and result of each, at least one; of a single run the result is returned as it is.
+    """
+    if len(runs) == 1:
+        return runs[0][1]
+    finished = [result for _, result in runs if result.measured]
+    notes = [f"seed {seed}: {result.note}" for seed, result in runs if result.note]
+    first = (finished or [result for _, result in runs])[0]
+    if not finished:
+        return replace(first, note="; ".join(notes))
+    shared = [name for name in first.measured if all(name in result.measured for result in finished)]
+    values = {name: [result.measured[name] for result in finished] for name in shared}
+    return replace(
+        first,
+        measured={name: mean(numbers) for name, numbers in values.items()},
+        seconds=mean(result.seconds for result in finished),
+        run=first.run.parent.parent if first.run else None,  # above seed_N/version_M
+        spread={name: stdev(numbers) for name, numbers in values.items()} if len(finished) > 1 else {},
+        seeds=len(finished),
+        note="; ".join(notes),
+    )
 
 
 def write_tables(results: Sequence[RowResult], folder: Path) -> list[Path]:
@@ -80,7 +119,9 @@ def markdown(results: Sequence[RowResult]) -> str:
     """
     order = list(dict.fromkeys(result.table for result in results))
     grouped = groupby(sorted(results, key=lambda result: order.index(result.table)), key=lambda result: result.table)
-    parts = ["Percent: measured (published, measured - published). Time is of the run that ended, hours:minutes."]
+    several = any(result.seeds > 1 for result in results)
+    spread = " ± standard deviation over the seeds" if several else ""
+    parts = [f"Percent: measured{spread} (published, measured - published). Time of a run in hours:minutes."]
     for table, group in grouped:
         lines = list(group)
         names = [*METRICS, *(name for name in FURTHER_METRICS if any(name in line.measured for line in lines))]
@@ -88,13 +129,16 @@ def markdown(results: Sequence[RowResult]) -> str:
             name: max((_rounded(line, name) for line in lines if name in line.measured), default=None) for name in names
         }
         title = f"Table {table}" if table.isdigit() else table
-        heads = ["row", *(_TITLES.get(name, name.upper()) for name in names), "epochs", "time", "run", "note"]
+        heads = ["row", *(_TITLES.get(name, name.upper()) for name in names), *(["seeds"] if several else [])]
+        heads += ["epochs", "time", "run", "note"]
         parts += ["", f"## {title}", "", _markdown_line(heads), _markdown_line(["---"] * len(heads))]
         for line in lines:
             cells = [_cell(line, name, best[name], len(lines)) for name in names]
             minutes = round(line.seconds / 60)
             time = f"{minutes // 60}:{minutes % 60:02}" if line.run else ""
             run = f"`{line.run}`" if line.run else ""
+            if several:
+                cells.append(str(line.seeds) if line.measured else "")
             parts.append(_markdown_line([line.name, *cells, str(line.epochs or ""), time, run, line.note]))
     return "\n".join(parts) + "\n"
 
@@ -106,10 +150,14 @@ def _csv_line(result: RowResult) -> dict[str, str]:
         measured, published = result.measured.get(name), result.published.get(name)
         if measured is not None:
             cells[name] = f"{measured:.2f}"
+        if name in result.spread:
+            cells[f"{name}_sd"] = f"{result.spread[name]:.2f}"
         if published is not None:
             cells[f"{name}_published"] = f"{published:.2f}"
         if measured is not None and published is not None:
             cells[f"{name}_difference"] = f"{measured - published:+.2f}"
+    if result.measured:
+        cells["seeds"] = str(result.seeds)
     if result.run is not None:
         cells |= {"epochs": str(result.epochs), "seconds": f"{result.seconds:.0f}", "run": str(result.run)}
     return cells
@@ -127,6 +175,7 @@ def _cell(result: RowResult, name: str, best: float | None, rows: int) -> str:
         return f"- ({published:.2f})" if published is not None else "-"
     value = _rounded(result, name)
     text = f"**{value:.2f}**" if value == best and rows > 1 else f"{value:.2f}"
+    text += f" ± {result.spread[name]:.2f}" if name in result.spread else ""
     return text if published is None else f"{text} ({published:.2f}, {result.measured[name] - published:+.2f})"
 
 

@@ -44,6 +44,18 @@ def test_run_folder_of_the_row_needs_no_word(tmp_path, base):
     assert "--trainer.default_root_dir" not in row.words
 
 
+def test_each_seed_has_its_words_settings_and_folder(tmp_path, base):
+    rows = [tmp_path / f"{name}.yaml" for name in "ab"]
+    for path in rows:
+        path.write_text("model: {margin: 0.1}\n")
+    found = load_rows(rows, [base], tmp_path, ["--data.root", "d"], seeds=(3, 4))
+    assert [(row.path.stem, row.seed) for row in found] == [("a", 3), ("b", 3), ("a", 4), ("b", 4)]
+    assert found[0].root == tmp_path / "runs" / tmp_path.name / "a" / "seed_3"
+    assert found[0].words[-4:] == ("--seed_everything", "3", "--data.seed", "3")
+    assert (found[3].settings["seed_everything"], found[3].settings["data"]["seed"]) == (4, 4)
+    assert "seed_everything" not in load_rows(rows, [base], tmp_path, [])[0].settings
+
+
 def test_what_was_not_published_is_named_by_its_file(tmp_path, base):
     (row,) = load_rows([row_file(tmp_path, "model: {reid_gain: 2}\n")], [base], Path(), [])
     assert (row.table, row.name, row.published) == ("set", "row", {})

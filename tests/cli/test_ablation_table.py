@@ -1,8 +1,11 @@
 """The table as text: values, differences, the best in bold, and what is not there."""
 
+import csv
 from pathlib import Path
 
-from jde_lightning.cli.ablation_table import RowResult, markdown, write_tables
+import pytest
+
+from jde_lightning.cli.ablation_table import RowResult, markdown, of_seeds, write_tables
 
 PUBLISHED = {"hota": 56.37, "mota": 56.38, "idf1": 66.45}
 RESULTS = [
@@ -34,7 +37,45 @@ def test_nothing_to_tell_is_no_crash(tmp_path):
 
 def test_csv_has_a_column_for_each_number(tmp_path):
     path, _ = write_tables(RESULTS, tmp_path)
-    lines = path.read_text().splitlines()
-    assert lines[0].startswith("table,row,hota,hota_published,hota_difference,mota,")
-    assert lines[1] == "2,a,56.00,56.37,-0.37,60.00,56.38,+3.62,70.00,66.45,+3.55,,,,30,3725,runs/a,"
-    assert lines[2] == "mine,x|y,10.00,,,,,,,,,,,90.00,1,29,runs/x,"
+    assert path.read_text().startswith("table,row,hota,hota_published,hota_difference,mota,")
+    with path.open() as file:
+        lines = [{name: value for name, value in line.items() if value} for line in csv.DictReader(file)]
+    assert lines[0] == {
+        "table": "2", "row": "a", "hota": "56.00", "hota_published": "56.37", "hota_difference": "-0.37",
+        "mota": "60.00", "mota_published": "56.38", "mota_difference": "+3.62",
+        "idf1": "70.00", "idf1_published": "66.45", "idf1_difference": "+3.55",
+        "seeds": "1", "epochs": "30", "seconds": "3725", "run": "runs/a",
+    }  # fmt: skip
+    assert lines[1] == {
+        "table": "mine", "row": "x|y", "hota": "10.00", "rank1": "90.00",
+        "seeds": "1", "epochs": "1", "seconds": "29", "run": "runs/x",
+    }  # fmt: skip
+
+
+def seed_run(seed, note="", **measured):
+    run = Path(f"runs/a/seed_{seed}/version_0") if measured else None
+    return seed, RowResult("2", "a", PUBLISHED, measured, 30, 60.0 * (seed + 1), run, note=note)
+
+
+def test_runs_of_several_seeds_are_one_line_with_mean_and_spread(tmp_path):
+    line = of_seeds([seed_run(0, hota=56.0, mota=60.0), seed_run(1, hota=58.0), seed_run(2, hota=60.0)])
+    assert line.measured == {"hota": 58.0}
+    assert line.spread == pytest.approx({"hota": 2.0})
+    assert (line.seeds, line.seconds, line.run, line.note) == (3, 120.0, Path("runs/a"), "")
+    text = markdown([line])
+    assert "| row | HOTA | MOTA | IDF1 | seeds | epochs | time | run | note |" in text
+    assert "| a | 58.00 ± 2.00 (56.37, +1.63) | - (56.38) | - (66.45) | 3 | 30 | 0:02 | `runs/a` |  |" in text
+    with write_tables([line], tmp_path)[0].open() as file:
+        cells = next(csv.DictReader(file))
+    assert (cells["hota"], cells["hota_sd"], cells["seeds"]) == ("58.00", "2.00", "3")
+
+
+def test_seeds_without_a_run_are_noted_and_do_not_count():
+    line = of_seeds([seed_run(0, hota=56.0), seed_run(1, note="not run")])
+    assert (line.measured, line.spread, line.seeds, line.note) == ({"hota": 56.0}, {}, 1, "seed 1: not run")
+    nothing = of_seeds([seed_run(0, note="not run"), seed_run(1, note="failed")])
+    assert (nothing.measured, nothing.run, nothing.note) == ({}, None, "seed 0: not run; seed 1: failed")
+
+
+def test_one_run_is_left_as_it_is():
+    assert of_seeds([(None, RESULTS[0])]) is RESULTS[0]
