@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 from jde_lightning.callbacks.identity_matching import MatchedEmbeddings, join
 from jde_lightning.callbacks.validation import ValidationCallback, gather_from_ranks
 from jde_lightning.metrics.embeddings import embedding_metrics, why_undefined
+from jde_lightning.metrics.verification import verification_metrics
 from jde_lightning.structures import ValidationOutput
 
 
@@ -22,7 +23,7 @@ class _EmbeddingCallback(ValidationCallback):
     """
 
     names: dict[str, str]
-    """Logged name by the name that :func:`embedding_metrics` uses."""
+    """Logged name by the name that :func:`embedding_metrics` (and :func:`verification_metrics`) uses."""
     measures: Literal["separation", "retrieval"]
     """The half of :func:`embedding_metrics` that these names come from."""
 
@@ -46,18 +47,17 @@ class _EmbeddingCallback(ValidationCallback):
         undefined = why_undefined(identities)
         if undefined and trainer.is_global_zero:
             self.warn_once(f"{self.measures}: {undefined}")
-        values = embedding_metrics(
-            embeddings,
-            identities,
-            separation=self.measures == "separation",
-            retrieval=self.measures == "retrieval",
-            warn=False,
-        )
+        retrieval = self.measures == "retrieval"
+        values = embedding_metrics(embeddings, identities, separation=not retrieval, retrieval=retrieval, warn=False)
+        if not retrieval:
+            values |= verification_metrics(embeddings, identities)
         return {logged: values[name] for name, logged in self.names.items() if name in values}
 
 
 class EmbeddingQuality(_EmbeddingCallback):
-    """Logs ``silhouette`` (cosine), ``silhouette_euclidean`` and the mean distances of equal and different people.
+    """Logs ``silhouette`` (cosine), ``silhouette_euclidean``, mean distances, and how well pairs can be told apart.
+
+    The last by a threshold on the cosine: ``roc_auc`` and ``tpr_at_fpr_1e-2``, see :func:`verification_metrics`.
 
     Args:
         every_n_epochs: measure at every n-th epoch; 0 is off.
@@ -73,4 +73,6 @@ class EmbeddingQuality(_EmbeddingCallback):
         "mean_negative_cosine": "mean_negative_cosine",
         "mean_positive_euclidean": "mean_positive_euclidean",
         "mean_negative_euclidean": "mean_negative_euclidean",
+        "roc_auc": "roc_auc",
+        "tpr_at_fpr_1e-2": "tpr_at_fpr_1e-2",
     }

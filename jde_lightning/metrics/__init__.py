@@ -18,6 +18,7 @@ _HOME = {
     "read_ground_truth": "jde_lightning.metrics.mot_challenge",
     "read_results": "jde_lightning.metrics.mot_challenge",
     "result_rows": "jde_lightning.metrics.in_memory",
+    "verification_metrics": "jde_lightning.metrics.verification",
     "write_results": "jde_lightning.metrics.in_memory",
 }
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "read_ground_truth",
     "read_results",
     "result_rows",
+    "verification_metrics",
     "write_results",
 ]
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from jde_lightning.metrics.in_memory import ground_truth_from_annotations, result_rows, write_results
     from jde_lightning.metrics.mot_challenge import MOTRows, read_ground_truth, read_results
     from jde_lightning.metrics.tracking import TrackingMetrics
+    from jde_lightning.metrics.verification import verification_metrics
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ _MAX_THREADS = 8
 """More would be limited by memory bandwidth."""
 
 
-class _Gallery(NamedTuple):
+class Gallery(NamedTuple):
     """Normalised embeddings, sorted by identity.
 
     Attributes:
@@ -75,13 +76,22 @@ def embedding_metrics(
     Raises:
         ValueError: if shapes do not fit, or an embedding is not finite.
     """
-    gallery = _gallery(_to_numpy(embeddings), _to_numpy(identities).astype(np.int64, copy=False))
+    gallery = to_gallery(embeddings, identities)
     several = len(gallery.counts) > 1
     pairs = bool((gallery.counts > 1).any())
     if warn and not (several and pairs):
         _LOG.warning("%s", why_undefined(identities))
     retrieval = retrieval and several and pairs
-    sums = _over_blocks(gallery, block_size, separation, retrieval)
+
+    def measure(gallery: Gallery, block: slice, similarity: Floats) -> Floats:
+        sums = np.zeros((3, 3))
+        if separation:
+            sums[:2] = _separation_sums(gallery, block, similarity)
+        if retrieval:
+            sums[2] = _retrieval_sums(gallery, block, similarity)
+        return sums
+
+    sums = map_blocks(gallery, block_size, measure, np.zeros((3, 3)))
     values = _separation(gallery, sums[:2], several, pairs) if separation else {}
     if retrieval:
         queries = int(gallery.counts[gallery.counts > 1].sum())
@@ -111,8 +121,17 @@ def _to_numpy(values: Any) -> npt.NDArray[Any]:
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
-def _gallery(embeddings: Floats, identities: npt.NDArray[np.int64]) -> _Gallery:
-    """Check, leave out what has no identity, normalise, sort by identity."""
+def to_gallery(embeddings: Any, identities: Any) -> Gallery:
+    """Check, leave out what has no identity, normalise, sort by identity.
+
+    Args:
+        embeddings: ``(N, D)`` array or tensor.
+        identities: ``(N,)`` integer array or tensor.
+
+    Raises:
+        ValueError: if shapes do not fit, or an embedding is not finite.
+    """
+    embeddings, identities = _to_numpy(embeddings), _to_numpy(identities).astype(np.int64, copy=False)
     if embeddings.ndim != 2 or identities.shape != embeddings.shape[:1]:
         msg = f"expected embeddings (N, D) and identities (N,), got {embeddings.shape} and {identities.shape}"
         raise ValueError(msg)
@@ -127,33 +146,36 @@ def _gallery(embeddings: Floats, identities: npt.NDArray[np.int64]) -> _Gallery:
     vectors = vectors / np.where(norms > 0, norms, 1)
     _, starts, groups, counts = np.unique(identities[order], return_index=True, return_inverse=True, return_counts=True)
     sums = np.add.reduceat(vectors, starts, axis=0) if len(starts) else vectors[:0]
-    return _Gallery(vectors, groups.reshape(-1), starts, counts, sums)
+    return Gallery(vectors, groups.reshape(-1), starts, counts, sums)
 
 
-def _over_blocks(gallery: _Gallery, block_size: int, separation: bool, retrieval: bool) -> Floats:
+def map_blocks(
+    gallery: Gallery, block_size: int, measure: Callable[[Gallery, slice, Floats], Floats], zero: Floats
+) -> Floats:
     """Compare every row with every row, block by block; numpy works outside of the GIL, so threads help.
 
+    Args:
+        gallery: all rows.
+        block_size: number of rows of a block.
+        measure: from all rows, the rows of a block and their ``(B, N)`` cosines with all rows, which it may overwrite,
+            to sums over the block.
+        zero: what the sums begin with.
+
     Returns:
-        ``(3, 3)`` float64: sums over all rows as of :func:`_separation_sums` and :func:`_retrieval_sums`.
+        The sums over all blocks.
     """
 
-    def measure(start: int) -> Floats:
+    def of_block(start: int) -> Floats:
         block = slice(start, min(start + block_size, n))
-        similarity = gallery.vectors[block] @ gallery.vectors.T
-        sums = np.zeros((3, 3))
-        if separation:
-            sums[:2] = _separation_sums(gallery, block, similarity)
-        if retrieval:
-            sums[2] = _retrieval_sums(gallery, block, similarity)
-        return sums
+        return measure(gallery, block, gallery.vectors[block] @ gallery.vectors.T)
 
     n = len(gallery.vectors)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(min(cores, _MAX_THREADS)) as pool:
-        return sum(pool.map(measure, range(0, n, block_size)), np.zeros((3, 3)))
+        return sum(pool.map(of_block, range(0, n, block_size)), zero)
 
 
-def _separation_sums(gallery: _Gallery, block: slice, similarity: Floats) -> Floats:
+def _separation_sums(gallery: Gallery, block: slice, similarity: Floats) -> Floats:
     """Sum silhouettes and distances of a block of rows.
 
     Args:
@@ -206,7 +228,7 @@ def _silhouettes(
     return float(silhouettes.sum()), float(within.sum()), float(total)
 
 
-def _separation(gallery: _Gallery, sums: Floats, several: bool, pairs: bool) -> dict[str, float]:
+def _separation(gallery: Gallery, sums: Floats, several: bool, pairs: bool) -> dict[str, float]:
     """Turn the sums over all rows into means."""
     n = len(gallery.vectors)
     same = int((gallery.counts * (gallery.counts - 1)).sum())
@@ -222,7 +244,7 @@ def _separation(gallery: _Gallery, sums: Floats, several: bool, pairs: bool) -> 
     return values
 
 
-def _retrieval_sums(gallery: _Gallery, block: slice, similarity: Floats) -> Floats:
+def _retrieval_sums(gallery: Gallery, block: slice, similarity: Floats) -> Floats:
     """Search a block of rows among all rows.
 
     Args:
