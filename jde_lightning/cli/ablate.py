@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("rows", nargs="+", type=Path, metavar="ROW", help="YAML of a row, or a folder of such")
     add("--base", action="append", type=Path, metavar="FILE", help=f"what rows are laid over; may repeat ({_BASE})")
     add("--runs", type=Path, default=Path(), metavar="DIR", help="where the run folders of the rows go (default: here)")
-    add("--table", type=Path, default=_TABLE, metavar="DIR", help="folder for ablations.csv and .md (%(default)s)")
+    add("--table", type=Path, default=_TABLE, metavar="DIR", help="folder for table and pictures (%(default)s)")
     add("--epoch", choices=("last", "best"), default="last", help="validation to report; best: by HOTA (%(default)s)")
     add("--seeds", type=int, nargs="+", metavar="N", help="train each row with each; table of mean and spread")
     what = parser.add_mutually_exclusive_group()

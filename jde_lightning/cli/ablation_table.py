@@ -1,16 +1,21 @@
-"""The table of an ablation: measured beside published, as CSV and as Markdown."""
+"""The table of an ablation: measured beside published, as CSV, as Markdown and as pictures."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 from statistics import mean, stdev
+from typing import TYPE_CHECKING
 
 from jde_lightning.cli.ablation_rows import FURTHER_METRICS, METRICS
 from jde_lightning.files import written_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COLUMNS = [
     "table",
@@ -90,14 +95,14 @@ def of_seeds(runs: Sequence[tuple[int | None, RowResult]]) -> RowResult:
 
 
 def write_tables(results: Sequence[RowResult], folder: Path) -> list[Path]:
-    """Write ``ablations.csv`` and ``ablations.md``.
+    """Write ``ablations.csv`` and ``ablations.md``, and a picture of each table with two measured rows.
 
     Args:
         results: the lines.
         folder: where; created if needed.
 
     Returns:
-        The two files.
+        The files: the table as CSV and Markdown, then ``table_2.png`` and so on.
     """
     paths = [folder / "ablations.csv", folder / "ablations.md"]
     with written_whole(paths[0]) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -106,7 +111,48 @@ def write_tables(results: Sequence[RowResult], folder: Path) -> list[Path]:
         writer.writerows(map(_csv_line, results))
     with written_whole(paths[1]) as temporary:
         temporary.write_text(markdown(results), encoding="utf-8")
+    for table, lines in _tables(results):
+        measured = [line for line in lines if line.measured]
+        if len(measured) > 1:
+            paths.append(folder / f"table_{re.sub(r'[^0-9A-Za-z_-]+', '_', table)}.png")
+            with written_whole(paths[-1]) as temporary:
+                _picture(_title(table), measured).savefig(temporary, format="png", dpi=150)
     return paths
+
+
+def _picture(title: str, lines: Sequence[RowResult]) -> Figure:
+    """Draw the measured rows of a table."""
+    from jde_lightning.plots.ablation import plot_ablation
+
+    def values(numbers: Callable[[RowResult], dict[str, float]]) -> dict[str, list[float]]:
+        names = [name for name in (*METRICS, *FURTHER_METRICS) if any(name in numbers(line) for line in lines)]
+        return {_heading(name): [numbers(line).get(name, math.nan) for line in lines] for name in names}
+
+    return plot_ablation(
+        [line.name for line in lines],
+        values(lambda line: line.measured),
+        values(lambda line: line.spread),
+        values(lambda line: line.published),
+        title,
+    )
+
+
+def _tables(results: Sequence[RowResult]) -> list[tuple[str, list[RowResult]]]:
+    """The lines of each table, in the order in which the tables are first named."""
+    tables: dict[str, list[RowResult]] = {}
+    for result in results:
+        tables.setdefault(result.table, []).append(result)
+    return list(tables.items())
+
+
+def _title(table: str) -> str:
+    """What a table is called."""
+    return f"Table {table}" if table.isdigit() else table
+
+
+def _heading(name: str) -> str:
+    """What a metric is called."""
+    return _TITLES.get(name, name.upper())
 
 
 def markdown(results: Sequence[RowResult]) -> str:
@@ -117,21 +163,17 @@ def markdown(results: Sequence[RowResult]) -> str:
     Args:
         results: the lines, in any order; tables come in the order in which they are first named.
     """
-    order = list(dict.fromkeys(result.table for result in results))
-    grouped = groupby(sorted(results, key=lambda result: order.index(result.table)), key=lambda result: result.table)
     several = any(result.seeds > 1 for result in results)
     spread = " ± standard deviation over the seeds" if several else ""
     parts = [f"Percent: measured{spread} (published, measured - published). Time of a run in hours:minutes."]
-    for table, group in grouped:
-        lines = list(group)
+    for table, lines in _tables(results):
         names = [*METRICS, *(name for name in FURTHER_METRICS if any(name in line.measured for line in lines))]
         best = {
             name: max((_rounded(line, name) for line in lines if name in line.measured), default=None) for name in names
         }
-        title = f"Table {table}" if table.isdigit() else table
-        heads = ["row", *(_TITLES.get(name, name.upper()) for name in names), *(["seeds"] if several else [])]
+        heads = ["row", *map(_heading, names), *(["seeds"] if several else [])]
         heads += ["epochs", "time", "run", "note"]
-        parts += ["", f"## {title}", "", _markdown_line(heads), _markdown_line(["---"] * len(heads))]
+        parts += ["", f"## {_title(table)}", "", _markdown_line(heads), _markdown_line(["---"] * len(heads))]
         for line in lines:
             cells = [_cell(line, name, best[name], len(lines)) for name in names]
             minutes = round(line.seconds / 60)

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import cv2
 import pytest
 
 from jde_lightning.cli.ablation_table import RowResult, markdown, of_seeds, write_tables
@@ -36,7 +37,9 @@ def test_nothing_to_tell_is_no_crash(tmp_path):
 
 
 def test_csv_has_a_column_for_each_number(tmp_path):
-    path, _ = write_tables(RESULTS, tmp_path)
+    path, _, picture = write_tables(RESULTS, tmp_path)
+    assert picture.name == "table_2.png"  # the only table with two measured rows
+    assert cv2.imread(str(picture)) is not None
     assert path.read_text().startswith("table,row,hota,hota_published,hota_difference,mota,")
     with path.open() as file:
         lines = [{name: value for name, value in line.items() if value} for line in csv.DictReader(file)]
