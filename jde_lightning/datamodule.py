@@ -118,7 +118,7 @@ class JDEDataModule(pl.LightningDataModule):
         epoch_repeats: int = 1,
         buffer_lanes: int = 1,
         identities: Literal["per_box", "linked"] = "per_box",
-        ambiguity: Literal["sequence", "chain"] = "sequence",
+        ambiguity: Literal["sequence", "chain"] = "chain",
         linking: LinkingConfig | None = None,
         mix: dict[str, float] | None = None,
         keep_background: bool = True,

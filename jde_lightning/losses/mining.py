@@ -1,4 +1,4 @@
-"""Which pairs of a batch are compared: all of them, and all but some that no miner may choose."""
+"""Which pairs of a batch are compared: all of them, and all but some that are not to be pushed apart."""
 
 from __future__ import annotations
 
@@ -58,20 +58,37 @@ class ForbiddenNegatives:
 
     def __call__(self, rows: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         """Return ``(R, C)`` bool for ``(R,)`` and ``(C,)`` int64 rows."""
-        forbidden = torch.zeros((len(rows), len(references)), dtype=torch.bool, device=rows.device)
+        return self.of_pairs(rows[:, None], references)
+
+    def of_pairs(self, rows: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
+        """Return bool for each pair of ``rows`` and ``references``, int64 of shapes that broadcast."""
+        shape = torch.broadcast_shapes(rows.shape, references.shape)
+        forbidden = torch.zeros(shape, dtype=torch.bool, device=rows.device)
         if self.scopes is not None and self.source_frames is not None:
             # a scope of -1 equals none, and only one of the two needs to be told so
             scopes = torch.where(self.scopes[rows] >= 0, self.scopes[rows], -2)
-            forbidden |= scopes[:, None] == self.scopes[references]
-            forbidden &= self.source_frames[rows, None] != self.source_frames[references]
+            forbidden |= scopes == self.scopes[references]
+            forbidden &= self.source_frames[rows] != self.source_frames[references]
         if self.labels is not None:
-            forbidden |= self.labels[rows, None] != self.labels[references]
+            forbidden |= self.labels[rows] != self.labels[references]
         return forbidden
+
+    def leave_out(self, mined: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        """Leave out what a miner chose with a forbidden negative.
+
+        Args:
+            mined: anchors, positives and negatives; or anchors and positives, anchors and negatives. ``(T,)`` int64.
+        """
+        anchors, negatives = (mined[0], mined[2]) if len(mined) == 3 else mined[2:]
+        allowed = ~self.of_pairs(anchors, negatives)
+        if len(mined) == 3:
+            return tuple(rows[allowed] for rows in mined)
+        return *mined[:2], anchors[allowed], negatives[allowed]
 
 
 @runtime_checkable
 class RestrictableMiner(Protocol):
-    """A miner that can be kept from choosing some negatives."""
+    """A miner that can be kept from choosing some negatives, and then looks for the next best."""
 
     def mine_allowed(self, embeddings: torch.Tensor, identities: torch.Tensor, forbidden: ForbiddenNegatives) -> Pairs:
         """Choose pairs among the negatives that are not forbidden.

@@ -33,18 +33,18 @@ class ReIDLoss(nn.Module):
             of the rows that the two limits leave over, with ``gather`` of those of all ranks.
         gather: whether triplets are mined over all ranks (else over this rank's rows). Without a process group both
             are the same.
-        negatives: who counts as somebody else. ``any`` is the paper: every other identity. ``certain`` is for videos
-            without identity labels, where the same person has another identity in every frame: only boxes that
-            cannot show the same person. Which these are the data say (``data.ambiguity``): those of one frame, of
-            different sequences, or of different chains of boxes that are linked from frame to frame.
+        negatives: who counts as somebody else. ``any`` is the paper: every other identity. ``certain`` differs from it
+            in videos without identity labels, where the same person has another identity in every frame: only boxes
+            that cannot show the same person. Which these are the data say (``data.ambiguity``): those of one frame,
+            of different sequences, or of different chains of boxes that are linked from frame to frame.
         negative_classes: whether ``any`` other class counts as somebody else, too, or negatives are looked for in the
-            ``same`` class only. Without effect on positives.
+            ``same`` class only. Without effect on positives. For both options, our miners look for the next best
+            negative; from what a miner of another origin chose, the doubtful pairs are left out.
         max_per_object: most anchors of one box that take part, the most confident ones; ``None`` is all.
         max_per_image: most anchors of one image that take part, after ``max_per_object``; ``None`` is all.
 
     Raises:
-        InputError: if ``top_confidence`` is not in (0, 1], a limit is below 1, or ``negatives`` or
-            ``negative_classes`` restrict a miner that cannot be restricted.
+        InputError: if ``top_confidence`` is not in (0, 1], a limit is below 1, or a choice is not one of those named.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ReIDLoss(nn.Module):
         loss: nn.Module | None = None,
         top_confidence: float = 1.0,
         gather: bool = False,
-        negatives: Literal["any", "certain"] = "any",
+        negatives: Literal["any", "certain"] = "certain",
         negative_classes: Literal["any", "same"] = "any",
         max_per_object: int | None = None,
         max_per_image: int | None = None,
@@ -68,9 +68,13 @@ class ReIDLoss(nn.Module):
                 raise InputError(msg)
         self.miner = BlockwiseEasyHardMiner() if miner is None else miner
         self.loss = PairTripletMarginLoss() if loss is None else loss
-        for name, choice in (("negatives", negatives), ("negative_classes", negative_classes)):
-            if choice != "any" and not isinstance(self.miner, RestrictableMiner):
-                msg = f"{name}: {choice} needs the miner BlockwiseEasyHardMiner or AllPairs, got {type(miner).__name__}"
+        choices = {
+            "negatives": (negatives, ("any", "certain")),
+            "negative_classes": (negative_classes, ("any", "same")),
+        }
+        for name, (choice, known) in choices.items():
+            if choice not in known:
+                msg = f"{name} must be {' or '.join(known)}, got {choice!r}"
                 raise InputError(msg)
         self.top_confidence = top_confidence
         self.gather = gather
@@ -171,18 +175,19 @@ class ReIDLoss(nn.Module):
     ) -> tuple[torch.Tensor, ...] | None:
         """Choose pairs or triplets among the rows; ``None`` is all."""
         certain = self.negatives == "certain" and {"scopes", "source_frames"} <= given.keys()
+        certain = certain and bool((given["scopes"] >= 0).any())  # else no identity is doubtful
         same_class = self.negative_classes == "same"
-        mined: tuple[torch.Tensor, ...] | None
-        if isinstance(self.miner, RestrictableMiner) and (certain or same_class):
-            forbidden = ForbiddenNegatives(
-                given["source_frames"] if certain else None,
-                given["scopes"] if certain else None,
-                given["labels"] if same_class else None,
-            )
-            mined = self.miner.mine_allowed(rows, ids, forbidden)
-        else:
-            mined = self.miner(rows, ids)
-        return mined
+        if not (certain or same_class):
+            return self.miner(rows, ids)
+        forbidden = ForbiddenNegatives(
+            given["source_frames"] if certain else None,
+            given["scopes"] if certain else None,
+            given["labels"] if same_class else None,
+        )
+        if isinstance(self.miner, RestrictableMiner):
+            return self.miner.mine_allowed(rows, ids, forbidden)
+        mined = self.miner(rows, ids)
+        return None if mined is None else forbidden.leave_out(mined)
 
 
 def _has_pairs(identities: torch.Tensor) -> bool:

@@ -11,7 +11,7 @@ from jde_lightning.losses.checks import NonFiniteEmbeddingsError
 
 SPLITS = [(13, 7), (20, 0)]
 OPTIONS = [
-    {},
+    {"negatives": "any"},
     {"top_confidence": 0.6},
     {"negative_classes": "same"},
     {"negatives": "certain"},

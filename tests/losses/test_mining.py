@@ -1,7 +1,7 @@
 import pytest
 import torch
-from pytorch_metric_learning.losses import SupConLoss, TripletMarginLoss
-from pytorch_metric_learning.miners import BatchEasyHardMiner
+from pytorch_metric_learning.losses import ContrastiveLoss, SupConLoss, TripletMarginLoss
+from pytorch_metric_learning.miners import BatchEasyHardMiner, MultiSimilarityMiner
 
 from jde_lightning.errors import InputError
 from jde_lightning.losses import AllPairs, BlockwiseEasyHardMiner, ReIDLoss
@@ -119,7 +119,7 @@ def test_too_few_rows_give_no_triplets(n):
 def test_reid_loss_uses_the_scopes_only_when_asked():
     embeddings, ids, frames, scopes = rows()
     origin = {"source_frames": frames, "scopes": scopes}
-    certain, every = ReIDLoss(negatives="certain"), ReIDLoss()
+    certain, every = ReIDLoss(), ReIDLoss(negatives="any")
     assert every(embeddings, ids, **origin) == every(embeddings, ids)
     assert certain(embeddings, ids).item() == pytest.approx(every(embeddings, ids).item(), abs=1e-6)
     expected = TripletMarginLoss(margin=0.075)(embeddings, ids, certain_triplets(embeddings, ids, frames, scopes))
@@ -153,12 +153,33 @@ def test_a_loss_of_all_pairs_with_certain_negatives():
     assert found.item() != pytest.approx(loss(embeddings, ids).item(), rel=1e-2)
 
 
-@pytest.mark.parametrize("option", [{"negatives": "certain"}, {"negative_classes": "same"}])
-def test_restricted_negatives_need_our_miner(option):
+@pytest.mark.parametrize(
+    ("miner", "loss"),
+    [
+        (BatchEasyHardMiner(pos_strategy="hard", neg_strategy="hard"), TripletMarginLoss(margin=0.5)),
+        (MultiSimilarityMiner(), ContrastiveLoss()),
+    ],
+)
+def test_doubtful_pairs_are_left_out_of_what_another_miner_chose(miner, loss):
+    embeddings, ids, frames, scopes = rows()
+    labels = ids % 3
+    chosen = miner(embeddings, ids)
+    anchors, negatives = (chosen[0], chosen[2]) if len(chosen) == 3 else chosen[2:]
+    pairs = list(zip(anchors.tolist(), negatives.tolist(), strict=True))
+    allowed = torch.tensor([bool(frames[a] == frames[n] and labels[a] == labels[n]) for a, n in pairs])
+    assert 0 < allowed.sum() < len(allowed)
+    left = [part[allowed] if len(chosen) == 3 or place > 1 else part for place, part in enumerate(chosen)]
+    reid = ReIDLoss(miner, loss, negatives="certain", negative_classes="same")
+    found = reid(embeddings, ids, source_frames=frames, scopes=scopes, labels=labels)
+    assert found.item() == pytest.approx(loss(embeddings, ids, tuple(left)).item(), abs=1e-7)
+    assert found.item() != pytest.approx(loss(embeddings, ids, chosen).item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("option", [{"negatives": "sure"}, {"negative_classes": "certain"}])
+def test_unknown_choice(option):
     (name, value), *_ = option.items()
-    message = f"{name}: {value} needs the miner BlockwiseEasyHardMiner or AllPairs, got BatchEasyHardMiner"
-    with pytest.raises(InputError, match=message):
-        ReIDLoss(miner=BatchEasyHardMiner(), **option)
+    with pytest.raises(InputError, match=rf"{name} must be any or (certain|same), got '{value}'"):
+        ReIDLoss(**option)
 
 
 def test_reid_loss_compares_within_classes_when_asked():
