@@ -55,7 +55,10 @@ class JDEDataModule(pl.LightningDataModule):
         predict: readers of the data to detect in; those of ``val`` if omitted.
         class_names: names of the classes in the order of the class index; one class "person" if omitted. The classes of
             a dataset are found by name; its objects of other classes are not looked for.
-        image_size: long side of the network's input in pixels, a multiple of 32.
+        image_size: long side of the network's input in training, in pixels, a multiple of 32.
+        val_image_size: the same wherever frames are shown as they are: validation, test and prediction, and later
+            ``track``; as in training if omitted. A larger one shows small people better for less time than training
+            at that size takes.
         batch_size: mosaics in a batch, per process.
         val_batch_size: frames in a validation batch, per process; ``batch_size`` if omitted.
         num_workers: processes that load data, per process that trains, at most as many as there are cores; 0 loads in
@@ -107,6 +110,7 @@ class JDEDataModule(pl.LightningDataModule):
         predict: list[Reader] | None = None,
         class_names: list[str] | None = None,
         image_size: int = 640,
+        val_image_size: int | None = None,
         batch_size: int = 8,
         val_batch_size: int | None = None,
         num_workers: int = 4,
@@ -143,9 +147,11 @@ class JDEDataModule(pl.LightningDataModule):
             if value < least:
                 msg = f"data.{name} must be at least {least}, got {value}"
                 raise InputError(msg)
-        if image_size % 32 or image_size <= 0:
-            msg = f"data.image_size must be a positive multiple of 32, got {image_size}"
-            raise InputError(msg)
+        val_image_size = image_size if val_image_size is None else val_image_size
+        for name, value in (("image_size", image_size), ("val_image_size", val_image_size)):
+            if value % 32 or value <= 0:
+                msg = f"data.{name} must be a positive multiple of 32, got {value}"
+                raise InputError(msg)
         if cache not in ("none", "worker", "shared"):
             msg = f"data.cache is {cache!r}, expected none, worker or shared"
             raise InputError(msg)
@@ -164,6 +170,7 @@ class JDEDataModule(pl.LightningDataModule):
         }
         self.class_names = list(class_names) if class_names else ["person"]
         self.image_size = image_size
+        self.val_image_size = val_image_size
         self.batch_size = batch_size
         self.val_batch_size = val_batch_size or batch_size
         self.num_workers = min(num_workers, _cores())
@@ -354,10 +361,10 @@ class JDEDataModule(pl.LightningDataModule):
             self.val_batch_size,
             rank=self._rank,
             world_size=self._world_size,
-            image_size=self.image_size,
+            image_size=self.val_image_size,
         )
         return DataLoader(
-            FrameDataset(index, image_size=self.image_size),
+            FrameDataset(index, image_size=self.val_image_size),
             sampler=sampler,
             batch_size=None,
             collate_fn=collate_validation,

@@ -41,7 +41,8 @@ class JDEModule(pl.LightningModule):
         embedding_pooling: which anchors describe a detected box: ``best`` is the paper's, the one that predicted it;
             ``mean`` averages over all that found it. Both describe with the same weights; kept with the checkpoint.
         class_names: names of the classes, in the order of the class index; one class "person" if omitted.
-        image_size: long side of the network's input in pixels; kept with the weights for those who use them alone.
+        image_size: long side of the network's input in pixels where it is used (``data.val_image_size``); kept with
+            the weights for those who use them alone.
         weights: file to start from: a COCO YOLO11 checkpoint, the authors' weights or one of ours. To go on with a
             run, pass ``--ckpt_path`` instead.
         box_gain: weight of the box loss.

@@ -44,7 +44,8 @@ def test_experiment_builds_module_data_and_callbacks(path, tmp_path):
     cli = build(tmp_path, path)
     written = yaml.safe_load(path.read_text())
     assert cli.model.network.embed_dim == written["model"]["embed_dim"]
-    assert cli.model.image_size == written["data"]["image_size"] == cli.datamodule.image_size
+    assert cli.datamodule.image_size == written["data"]["image_size"]
+    assert cli.model.image_size == cli.datamodule.val_image_size
     assert list(written) == [key for key in ("trainer", "model", "data") if key in written] + list(written)[3:]
 
 

@@ -70,6 +70,13 @@ def test_an_epoch_is_the_same_again_and_another_one_is_not(root):
     assert not torch.equal(first, epoch(1))
 
 
+def test_validation_may_see_more_pixels_than_training(root):
+    module = data(root, val_image_size=160)
+    module.setup("fit")
+    assert next(iter(module.train_dataloader()))["images"].shape[-2:] == (96, 96)
+    assert max(next(iter(module.val_dataloader()))["images"].shape[-2:]) == 160
+
+
 def test_validation_keeps_sequences_whole_and_in_order(root):
     module = data(root, val_batch_size=3)
     module.setup("validate")
@@ -146,6 +153,7 @@ def test_the_synthetic_crowd_is_rendered_once(tmp_path):
     ("kwargs", "expected"),
     [
         ({"image_size": 100}, "data.image_size must be a positive multiple of 32, got 100"),
+        ({"val_image_size": 100}, "data.val_image_size must be a positive multiple of 32, got 100"),
         ({"batch_size": 0}, "data.batch_size must be at least 1, got 0"),
         ({"num_workers": -1}, "data.num_workers must be at least 0, got -1"),
         ({"epoch_repeats": 0}, "data.epoch_repeats must be at least 1, got 0"),

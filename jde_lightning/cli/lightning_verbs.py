@@ -81,7 +81,7 @@ class JDELightningCLI(LightningCLI):
         """Add our callbacks as keys of their own, and tie what must agree."""
         for key, callback in _FORCED_CALLBACKS.items():
             parser.add_lightning_class_args(callback, key)
-        parser.link_arguments("data.image_size", "model.image_size")
+        parser.link_arguments(("data.image_size", "data.val_image_size"), "model.image_size", _size_in_use)
         parser.link_arguments("data.class_names", "model.class_names")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -120,6 +120,11 @@ class JDELightningCLI(LightningCLI):
             board = TensorBoardLogger(folder, name="", default_hp_metric=False)
             kwargs["logger"] = [board, CSVLogger(folder, name="", version=f"version_{board.version}")]
         return super().instantiate_trainer(**kwargs)
+
+
+def _size_in_use(image_size: int, val_image_size: int | None) -> int:
+    """Long side of the input where the network is used: that of validation."""
+    return val_image_size or image_size
 
 
 def _last_checkpoint(trainer: Any) -> Path:

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--half-convention", choices=("centertrack", "fairmot"), default="centertrack", help="where the halves part")
     group = parser.add_argument_group("detection")
     add = group.add_argument
-    add("--imgsz", type=int, metavar="N", help="longest side of the network's input (default: as trained)")
+    add("--imgsz", type=int, metavar="N", help="longest side of the network's input (default: as validated)")
     add("--conf", type=float, default=0.1, metavar="F", help="smallest confidence (default: 0.1)")
     add("--iou", type=float, default=0.7, metavar="F", help="overlap limit of the suppression (default: 0.7)")
     add("--max-det", type=int, default=300, metavar="N", help="most detections per image (default: 300)")

@@ -29,7 +29,7 @@ class LoadedNetwork(NamedTuple):
     Attributes:
         network: with the weights of the checkpoint.
         class_names: name of each class.
-        image_size: longest side of the input in training, in pixels; ``None`` where the file does not say.
+        image_size: longest side of the input in validation, in pixels; ``None`` where the file does not say.
         appearance: whether the embeddings are trained.
     """
 

@@ -76,7 +76,7 @@ class Predictor:
 
         Args:
             path: a checkpoint of this package; or, with ``scale``, YOLO11 weights of ultralytics or of the authors.
-            image_size: as for the class; the size that the checkpoint was trained with if omitted.
+            image_size: as for the class; the size that the checkpoint was validated at if omitted.
             conf: as for the class.
             iou: as for the class.
             max_det: as for the class.
