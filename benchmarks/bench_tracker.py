@@ -129,9 +129,7 @@ def main() -> None:
             1, frames=arguments.frames, objects=objects, dim=128, arena=(1920, 1080), look_noise=0.15, empty=0.0
         )
         entries = contestants(scene, arguments.plain_frames, not arguments.no_peers)
-        rounds = [
-            [milliseconds(make(), frames) for make, frames in entries.values()] for _ in range(arguments.rounds)
-        ]
+        rounds = [[milliseconds(make(), frames) for make, frames in entries.values()] for _ in range(arguments.rounds)]
         for name, (median, high) in zip(entries, np.min(rounds, axis=0), strict=True):
             print(f"{objects:>7}  {name:<32}{median:>10.3f}{high:>9.3f}")
             times[name, objects] = median
