@@ -79,6 +79,7 @@ def test_only_the_top_imports_lightning_and_only_the_adapter_ultralytics(path):
 
 def test_trackers_need_numpy_and_lap_only():
     allowed = {"numpy", "lap", "jde_lightning", "__future__", "abc", "collections", "dataclasses", "math", "typing"}
-    allowed |= {"logging", "numbers", "functools", "collections.abc"}
+    allowed |= {"logging", "numbers", "functools", "collections.abc", "enum"}
     for path in PACKAGE.glob("tracking/*.py"):
-        assert {name.split(".")[0] for name in imports(path)} <= allowed, path
+        more = {"cv2"} if path.name == "camera_motion.py" else set()  # there when an estimator is made, not before
+        assert {name.split(".")[0] for name in imports(path)} <= allowed | more, path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,45 @@ from jde_lightning.errors import InputError
 from jde_lightning.structures import Detections, Tracks
 
 _PACKAGE = "jde_lightning.tracking"
-_SHORT_NAMES = {"yolo11_jde": "YOLO11JDETracker", "fairmot": "FairMOTTracker"}
+_PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "yolo11_jde": ("YOLO11JDETracker", {}),
+    "fairmot": ("FairMOTTracker", {}),
+    "bytetrack": (
+        "YOLO11JDETracker",
+        {
+            "appearance": False,
+            "track_high_thresh": 0.6,
+            "track_low_thresh": 0.1001,
+            "new_track_thresh": 0.7,
+            "first_match_thresh": 0.9,
+            "second_match_thresh": 0.5,
+            "new_match_thresh": 0.7,
+            "first_fuse": True,
+            "second_fuse": False,
+            "new_fuse": True,
+            "track_buffer": 30,
+        },
+    ),
+    "low_frame_rate": (
+        "YOLO11JDETracker",
+        {
+            "track_high_thresh": 0.5,
+            "track_low_thresh": 0.1,
+            "new_track_thresh": 0.6,
+            "first_match_thresh": 0.5,
+            "second_match_thresh": 0.5,
+            "new_match_thresh": 0.95,
+            "proximity_thresh": 1.0,
+            "appearance_thresh": 1.0,
+            "gate_thresh": 1.0,
+            "appearance_weight": 1.0,
+            "min_weight": 0.2,
+            "motion_gate": False,
+            "track_buffer": 90,
+        },
+    ),
+}
+"""What ``--tracker NAME`` means, where the repository's ``configs/trackers/NAME.yaml`` is not at hand; equal to it."""
 
 
 class TrackerLike(Protocol):
@@ -35,8 +74,8 @@ def load_tracker_factory(name_or_path: str | Path, appearance: bool = True) -> T
     """Read which tracker is wanted, and check its parameters before anything runs.
 
     Args:
-        name_or_path: ``yolo11_jde``, ``fairmot``, or a YAML file ``{class_path: ..., init_args: {...}}``. A
-            ``frame_rate`` in the file wins over that of the sequence.
+        name_or_path: ``yolo11_jde``, ``fairmot``, ``bytetrack``, ``low_frame_rate``, or a YAML file
+            ``{class_path: ..., init_args: {...}}``. A ``frame_rate`` in the file wins over that of the sequence.
         appearance: ``False`` makes the tracker ignore embeddings, whatever the file says.
 
     Returns:
@@ -46,14 +85,16 @@ def load_tracker_factory(name_or_path: str | Path, appearance: bool = True) -> T
         InputError: if name, file, class, key or value are not what they should be.
     """
     text = str(name_or_path)
-    if text in _SHORT_NAMES:
-        where, tracker, arguments = f"tracker {text}", _tracker_classes()[_SHORT_NAMES[text]], {}
+    if text in _PRESETS:
+        name, arguments = _PRESETS[text]
+        where, tracker = f"tracker {text}", _tracker_classes()[name]
     else:
         where, (tracker, arguments) = text, _read_yaml(Path(text).expanduser())
     known = list(inspect.signature(tracker).parameters)
     unknown = [key for key in arguments if key not in known]
     if unknown:
-        msg = f"{where}: init_args has unknown key {unknown[0]!r}; {tracker.__name__} knows {', '.join(known)}"
+        guess = _nearest(str(unknown[0]), known)
+        msg = f"{where}: init_args has unknown key {unknown[0]!r}{guess}; {tracker.__name__} knows {', '.join(known)}"
         raise InputError(msg)
     if not appearance:
         arguments = {**arguments, "appearance": False}
@@ -78,9 +119,9 @@ def _tracker_classes() -> dict[str, type[Any]]:
 
 def _read_yaml(path: Path) -> tuple[type[Any], dict[str, Any]]:
     """Read class and arguments from a YAML file."""
-    known = ", ".join(_SHORT_NAMES)
     if not path.is_file():
-        msg = f"--tracker {path}: neither a known tracker ({known}) nor a YAML file"
+        guess, known = _nearest(str(path), list(_PRESETS)), ", ".join(_PRESETS)
+        msg = f"--tracker {path}: neither a known tracker ({known}) nor a YAML file{guess}"
         raise InputError(msg)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -103,6 +144,12 @@ def _read_yaml(path: Path) -> tuple[type[Any], dict[str, Any]]:
         msg = f"{path}: class_path {class_path!r} is no tracker; expected one of {expected}"
         raise InputError(msg)
     return classes[name], arguments
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    """The known word that looks most like this one, in brackets; nothing where none does."""
+    found = difflib.get_close_matches(word, known, n=1)
+    return f" (nearest: {found[0]})" if found else ""
 
 
 def _instantiate(tracker: type[Any], arguments: dict[str, Any], where: str) -> TrackerLike:

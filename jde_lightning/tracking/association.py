@@ -25,24 +25,29 @@ def overlapping_pairs(a: FloatArray, b: FloatArray) -> tuple[IndexArray, IndexAr
     Returns:
         ``(P,)`` rows of ``a``, ``(P,)`` rows of ``b``, ``(P,)`` float32 one minus intersection over union, in 0..1.
     """
-    ax1, ay1, ax2, ay2 = np.ascontiguousarray(a.T)[:, :, None]
-    bx1, by1, bx2, by2 = np.ascontiguousarray(b.T)[:, None, :]
+    if not len(a) or not len(b):
+        return np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32)
+    # Coordinates lie in rows from here on: numpy is fastest along contiguous memory.
+    a, b = a.T.copy(), b.T.copy()
+    ax1, ay1, ax2, ay2 = a[:, :, None]
+    bx1, by1, bx2, by2 = b
     touch = ax1 < bx2
-    touch &= bx1 < ax2
+    touch &= ax2 > bx1
     touch &= ay1 < by2
-    touch &= by1 < ay2
-    rows, columns = np.divmod(touch.ravel().nonzero()[0], max(len(b), 1))
-    first, second = a.take(rows, axis=0), b.take(columns, axis=0)
-    side = np.minimum(first[:, 2:], second[:, 2:])
-    side -= np.maximum(first[:, :2], second[:, :2])
+    touch &= ay2 > by1
+    flat = touch.ravel().nonzero()[0]
+    rows = flat // b.shape[1]
+    columns = flat - rows * b.shape[1]
+    first, second = a.take(rows, axis=1), b.take(columns, axis=1)
+    side = np.minimum(first[2:], second[2:])
+    side -= np.maximum(first[:2], second[:2])
     np.maximum(side, 0, out=side)  # boxes with swapped corners pass the comparisons
-    overlap = side[:, 0] * side[:, 1]
-    first = first[:, 2:] - first[:, :2]
-    second = second[:, 2:] - second[:, :2]
-    union = first[:, 0] * first[:, 1]
-    union += second[:, 0] * second[:, 1]
+    overlap = side[0] * side[1]
+    first, second = first[2:] - first[:2], second[2:] - second[:2]
+    union = first[0] * first[1]
+    union += second[0] * second[1]
     union -= overlap
-    overlap /= np.maximum(union, _TINY)
+    overlap /= np.maximum(union, _TINY, out=union)
     return rows, columns, np.subtract(1, overlap, out=overlap)
 
 
@@ -80,6 +85,13 @@ def paired_cosine_distance(a: FloatArray, b: FloatArray, rows: IndexArray, colum
     """
     similarity = np.einsum("pd,pd->p", a.take(rows, axis=0), b.take(columns, axis=0))
     return np.maximum(1 - similarity, 0)
+
+
+def cosine_distances(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Cosine distances ``(N, M)`` of all unit rows ``(N, D)`` and ``(M, D)``, floored at 0 against rounding."""
+    distance = a @ b.T
+    np.subtract(1, distance, out=distance)
+    return np.maximum(distance, 0, out=distance)
 
 
 def all_pairs(

@@ -3,7 +3,7 @@
 A box is measured as centre x, centre y, aspect ratio (width / height) and height; the state adds one velocity per
 measured number, in units per frame. The motion couples each number with its own velocity only, and all noise is
 diagonal, so the 8x8 covariance never is anything but four 2x2 blocks: every step is plain arithmetic on arrays and
-needs no matrix inverse. That holds as long as nobody warps the state with a rotation or shear.
+needs no matrix inverse. :func:`warp`, which follows a moving camera, keeps it so.
 
 A state is a float64 array ``(5, 4, N)``: the rows position, velocity, and the three different entries of the symmetric
 2x2 block (variance of the position, covariance, variance of the velocity); then the four measured numbers; then the
@@ -115,6 +115,33 @@ def predict(state: Array) -> Array:
     out[3] = p01 + p11
     out[2] = p00 + p01 + out[3] + _variance(_POSITION, height)
     out[4] = p11 + _variance(_VELOCITY, height)
+    return out
+
+
+def warp(state: Array, transform: Array) -> Array:
+    """Move the states along with the image, as a moving camera moves it.
+
+    Centre and velocity go through the whole transform; height and its velocity grow with its scale, the square root of
+    the determinant; the aspect ratio stays. Variances grow with the square of the scale. For translation, rotation and
+    uniform scale that is exact where the centre is concerned, and the blocks survive: the filter treats x and y alike,
+    so their blocks are equal for ever, and a rotation leaves an isotropic covariance as it is. What is neglected is
+    that an upright box around a person who leans in the image grows a little wider, and shear: both tiny from frame to
+    frame.
+
+    Args:
+        state: ``(5, 4, N)``; not changed.
+        transform: ``(2, 3)`` affine from the pixels of the previous frame to those of this one.
+
+    Returns:
+        ``(5, 4, N)`` states in the pixels of this frame.
+    """
+    linear, shift = transform[:, :2], transform[:, 2:]
+    area = abs(float(np.linalg.det(linear)))
+    out = state.copy()
+    out[0, :2] = linear @ state[0, :2] + shift
+    out[1, :2] = linear @ state[1, :2]
+    out[:2, 3] *= np.sqrt(area)
+    out[2:, [0, 1, 3]] *= area
     return out
 
 

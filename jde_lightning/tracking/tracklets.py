@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,8 +44,10 @@ class Observations:
             appearance: whether the tracker compares embeddings.
 
         Raises:
-            InputError: if embeddings are needed and missing or not finite, or a label is negative.
+            InputError: if arrays differ in length, a box has a negative side, a score is outside 0..1, a label is
+                negative, a number is not finite, or embeddings are needed and missing.
         """
+        _check(detections)
         embeddings = None
         if appearance and len(detections):
             if detections.embeddings is None:
@@ -53,15 +56,45 @@ class Observations:
                     "give detections with embeddings, or build the tracker with appearance=False"
                 )
                 raise InputError(msg)
+            if len(detections.embeddings) != len(detections):
+                msg = f"{len(detections)} detections have {len(detections.embeddings)} embeddings: give one for each"
+                raise InputError(msg)
             embeddings = normalise(detections.embeddings)
             if np.isnan(embeddings[:, :1]).any():
                 msg = "embeddings of detections must be finite, got NaN or infinity: check the network's Re-ID branch"
                 raise InputError(msg)
-        if len(detections) and detections.labels.min() < 0:
-            msg = f"labels of detections must be class indices from 0, got {detections.labels.min()}"
-            raise InputError(msg)
         measurements = kalman.measure(detections.boxes)
         return cls(detections.boxes, detections.scores, detections.labels, measurements, embeddings)
+
+
+def _check(detections: Detections) -> None:
+    """Refuse what no detector should give; arrays can have been changed since ``Detections`` looked at them."""
+    boxes, scores, labels = detections.boxes, detections.scores, detections.labels
+    if not len(boxes) == len(scores) == len(labels):
+        msg = (
+            f"boxes, scores and labels of detections must be equally many, got {len(boxes)}, {len(scores)} and "
+            f"{len(labels)}: select from all of them alike, as detections[mask] does"
+        )
+        raise InputError(msg)
+    if not len(boxes):
+        return
+    if (boxes[:, 2:] < boxes[:, :2]).any() or not math.isfinite(boxes.sum()):
+        row = int(np.flatnonzero(~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)))[0])
+        msg = (
+            f"box of detection {row} must be finite xyxy pixels with x1 <= x2 and y1 <= y2, got "
+            f"{boxes[row].tolist()}: convert other formats with jde_lightning.boxes first"
+        )
+        raise InputError(msg)
+    if not (scores.min() >= 0 and scores.max() <= 1):
+        row = int(np.flatnonzero(~((scores >= 0) & (scores <= 1)))[0])
+        msg = (
+            f"scores of detections must be confidences in 0..1, got {scores[row]:g} for detection {row}: "
+            "put logits through a sigmoid, divide per cent by 100"
+        )
+        raise InputError(msg)
+    if labels.min() < 0:
+        msg = f"labels of detections must be class indices from 0, got {labels.min()}"
+        raise InputError(msg)
 
 
 class Tracklets:
@@ -84,6 +117,7 @@ class Tracklets:
     def __init__(self) -> None:
         capacity = _FIRST_CAPACITY
         self.state = np.zeros((5, 4, capacity))
+        self._boxes = np.zeros((capacity, 4), np.float32)
         self.ids = np.zeros(capacity, np.int64)
         self.confirmed = np.zeros(capacity, bool)
         self.start_frame = np.zeros(capacity, np.int64)
@@ -113,7 +147,7 @@ class Tracklets:
         if not count:
             return columns
         slots = self._reserve(count)
-        self.state[:, :, slots] = kalman.initiate(seen.measurements[:, columns])
+        self._set_state(slots, kalman.initiate(seen.measurements[:, columns]))
         self.ids[slots] = np.arange(self._created + 1, self._created + count + 1)
         self._created += count
         self.confirmed[slots] = confirmed
@@ -127,20 +161,39 @@ class Tracklets:
         self._note(slots, seen, columns, frame)
         return slots
 
-    def predict(self, tracked: IndexArray, lost: IndexArray) -> None:
-        """Move tracklets one frame on; the shape of lost ones is held.
+    def predict(self, tracked: IndexArray, lost: IndexArray, steps: int = 1) -> None:
+        """Move tracklets on in time; the shape of lost ones is held, and after the first step that of all.
+
+        So the states after several steps are those after as many frames in which nothing was detected.
 
         Args:
             tracked: slots of tracklets that were matched in the previous frame.
             lost: slots of tracklets that were not.
+            steps: number of frames, at least 1.
         """
         slots = np.concatenate((tracked, lost))
+        if not len(slots):
+            return
         state = self.state.take(slots, axis=2)
         state[1, 2:, len(tracked) :] = 0
-        self.state[:, :, slots] = kalman.predict(state)
+        state = kalman.predict(state)
+        for _ in range(steps - 1):
+            state[1, 2:] = 0
+            state = kalman.predict(state)
+        self._set_state(slots, state)
+
+    def warp(self, slots: IndexArray, transform: kalman.Array) -> None:
+        """Move tracklets along with a moving camera, see :func:`kalman.warp`.
+
+        Args:
+            slots: ``(K,)`` slots of the tracklets.
+            transform: ``(2, 3)`` from the pixels of the previous frame to those of this one.
+        """
+        if len(slots):
+            self._set_state(slots, kalman.warp(self.state.take(slots, axis=2), transform))
 
     def update(
-        self, slots: IndexArray, seen: Observations, columns: IndexArray, frame: int, *, learn_appearance: bool
+        self, slots: IndexArray, seen: Observations, columns: IndexArray, frame: int, *, learning: int | None = None
     ) -> None:
         """Take in the matched detections and confirm their tracklets.
 
@@ -149,23 +202,25 @@ class Tracklets:
             seen: the detections of the frame.
             columns: ``(K,)`` the detection that each one was matched with.
             frame: number of the frame.
-            learn_appearance: whether the embeddings of the tracklets follow those of the detections.
+            learning: how many of the tracklets, from the first, let their embeddings follow those of their
+                detections; all if ``None``.
         """
         if not len(slots):
             return
         state = self.state.take(slots, axis=2)
-        self.state[:, :, slots] = kalman.update(state, seen.measurements.take(columns, axis=1))
+        self._set_state(slots, kalman.update(state, seen.measurements.take(columns, axis=1)))
         self.confirmed[slots] = True
-        if learn_appearance and seen.embeddings is not None:
+        self._note(slots, seen, columns, frame)
+        if seen.embeddings is not None and learning != 0:
+            slots, columns = slots[:learning], columns[:learning]
             smoothed = self.embeddings.take(slots, axis=0)
             smoothed *= _SMOOTHING
             smoothed += (1 - _SMOOTHING) * seen.embeddings.take(columns, axis=0)
             self.embeddings[slots] = normalise(smoothed)
-        self._note(slots, seen, columns, frame)
 
     def boxes(self, slots: IndexArray) -> npt.NDArray[np.float32]:
         """Boxes ``(K, 4)`` float32 xyxy pixels of the states in ``slots``."""
-        return kalman.to_boxes(self.state.take(slots, axis=2))
+        return self._boxes.take(slots, axis=0)
 
     def tracks(self, slots: IndexArray) -> Tracks:
         """What the tracklets in ``slots``, all matched in this frame, look like from outside."""
@@ -191,6 +246,11 @@ class Tracklets:
                 "use one network throughout a sequence, and reset() between sequences"
             )
             raise InputError(msg)
+
+    def _set_state(self, slots: IndexArray, state: kalman.Array) -> None:
+        """Store states and their boxes, which are asked for several times a frame."""
+        self.state[:, :, slots] = state
+        self._boxes[slots] = kalman.to_boxes(state)
 
     def _note(self, slots: IndexArray, seen: Observations, columns: IndexArray, frame: int) -> None:
         """Record the latest detection of each tracklet and let it vote for its class."""
@@ -218,7 +278,7 @@ class Tracklets:
                 setattr(self, name, np.pad(getattr(self, name), (0, extra)))
             for name in ("detection_indices", "removal", "_free"):
                 setattr(self, name, np.pad(getattr(self, name), (0, extra), constant_values=name == "_free"))
-            for name in ("embeddings", "votes"):
+            for name in ("embeddings", "votes", "_boxes"):
                 setattr(self, name, np.pad(getattr(self, name), ((0, extra), (0, 0))))
             self.state = np.pad(self.state, ((0, 0), (0, 0), (0, extra)))
             free = np.flatnonzero(self._free)

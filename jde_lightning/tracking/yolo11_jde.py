@@ -12,14 +12,17 @@ from jde_lightning.tracking import kalman
 from jde_lightning.tracking.association import (
     FloatArray,
     IndexArray,
-    all_pairs,
     assign,
+    cosine_distances,
     fuse_score,
-    overlapping_pairs,
     paired_cosine_distance,
 )
-from jde_lightning.tracking.base import Associated, Tracker, check_fraction
+from jde_lightning.tracking.base import Associated, Matches, Tracker, check_fraction
+from jde_lightning.tracking.camera_motion import CameraMotion
+from jde_lightning.tracking.explain import Decision, StageTerms
 from jde_lightning.tracking.tracklets import Observations
+
+Floats = npt.NDArray[np.floating]
 
 _MOTION_WEIGHT = 0.02  # share of the squared Mahalanobis distance in the embedding distance, as in FairMOT
 
@@ -35,9 +38,10 @@ class YOLO11JDETracker(Tracker):
 
     Without appearance (``appearance=False``) the cost of stage 1 is ``D_iou`` alone, with ``first_match_thresh`` as its
     limit just as it stands; embeddings may be missing and are ignored, and ``proximity_thresh``,
-    ``appearance_thresh``, ``gate_thresh`` and the two weights have no effect. All else is the same. (On the second
-    halves of four MOT17 training sequences with YOLOX detections, limits of 0.7 / 0.8 / 0.9 / 0.95 gave HOTA 69.9 /
-    69.6 / 68.0 / 66.7: a limit that leaves room for an appearance term would make motion look worse than it is.)
+    ``appearance_thresh``, ``gate_thresh``, ``motion_gate`` and the two weights have no effect. All else is the same.
+    (On the second halves of four MOT17 training sequences with YOLOX detections, limits of 0.7 / 0.8 / 0.9 / 0.95 gave
+    HOTA 69.9 / 69.6 / 68.0 / 66.7: a limit that leaves room for an appearance term would make motion look worse than
+    it is.) With other thresholds this is ByteTrack: ``configs/trackers/bytetrack.yaml``.
 
     A pair that costs exactly the limit does not match. (The authors' solver may take one, so that with a limit of 1.0
     boxes without any overlap are matched; this is the one difference.)
@@ -63,6 +67,12 @@ class YOLO11JDETracker(Tracker):
         min_weight: weight of ``D_iou``.
         track_buffer: how long a lost tracklet lives, in frames at 30 frames per second.
         appearance: whether embeddings are compared.
+        motion_gate: whether a detection that lies where the motion filter does not expect it counts as fully different
+            in appearance. ``False`` also takes the small share of motion out of ``D_emb``, which then is the cosine
+            distance: for low frame rates, where people move farther than the filter believes.
+        class_aware: whether a tracklet only takes detections of its own class.
+        camera_motion: how the motion of the camera is estimated: ``none``, ``sparse_flow`` or ``ecc``.
+        explain: whether every decision is recorded in ``explanations``.
 
     Raises:
         InputError: if a parameter is out of range.
@@ -88,6 +98,10 @@ class YOLO11JDETracker(Tracker):
         min_weight: float = 0.55,
         track_buffer: int = 40,
         appearance: bool = True,
+        motion_gate: bool = True,
+        class_aware: bool = False,
+        camera_motion: CameraMotion = "none",
+        explain: bool = False,
     ) -> None:
         self.track_high_thresh = check_fraction("track_high_thresh", track_high_thresh)
         self.track_low_thresh = check_fraction("track_low_thresh", track_low_thresh)
@@ -108,17 +122,27 @@ class YOLO11JDETracker(Tracker):
         # Whether a pair beyond proximity_thresh, or without overlap, costs too much to match in any case.
         far_overlap = 1.0 if gate_thresh < 1 else proximity_thresh
         self._far_is_out = proximity_thresh < 1 and min_weight * far_overlap + appearance_weight >= first_match_thresh
-        super().__init__(frame_rate, track_buffer, appearance=appearance)
+        self.motion_gate = motion_gate
+        super().__init__(
+            frame_rate,
+            track_buffer,
+            appearance=appearance,
+            class_aware=class_aware,
+            camera_motion=camera_motion,
+            explain=explain,
+        )
 
-    def _associate(self, active: IndexArray, lost: IndexArray, waiting: IndexArray, seen: Observations) -> Associated:
+    def _associate(
+        self, active: IndexArray, lost: IndexArray, waiting: IndexArray, seen: Observations, matches: Matches
+    ) -> Associated:
         high = np.flatnonzero(seen.scores >= self.track_high_thresh)
         low = np.flatnonzero((seen.scores >= self.track_low_thresh) & (seen.scores < self.track_high_thresh))
-        second = partial(self._overlap_match, limit=self.second_match_thresh, fuse=self.second_fuse)
-        third = partial(self._overlap_match, limit=self.new_match_thresh, fuse=self.new_fuse)
-        matched, high = self._stage(self._first_match, np.concatenate((active, lost)), high, seen)
+        second = partial(self._overlap_match, stage=2, limit=self.second_match_thresh, fuse=self.second_fuse)
+        third = partial(self._overlap_match, stage=3, limit=self.new_match_thresh, fuse=self.new_fuse)
+        matched, high = self._stage(self._first_match, np.concatenate((active, lost)), high, seen, matches.learning)
         left = active[~matched[: len(active)]]
-        found, _ = self._stage(second, left, low, seen, learn_appearance=False)
-        accepted, high = self._stage(third, waiting, high, seen)
+        found, _ = self._stage(second, left, low, seen, matches.others)
+        accepted, high = self._stage(third, waiting, high, seen, matches.learning)
         return Associated(
             refound=matched[len(active) :],
             lost=left[~found],
@@ -128,29 +152,70 @@ class YOLO11JDETracker(Tracker):
 
     def _first_match(self, slots: IndexArray, columns: IndexArray, seen: Observations) -> tuple[IndexArray, IndexArray]:
         """Associate by overlap and appearance."""
-        rows, taken, overlap = overlapping_pairs(self._tracklets.boxes(slots), seen.boxes[columns])
-        if self.appearance and not self._far_is_out:
-            rows, taken, overlap = all_pairs((len(slots), len(columns)), rows, taken, overlap)
+        if not self.appearance:
+            return self._overlap_match(
+                slots, columns, seen, stage=1, limit=self.first_match_thresh, fuse=self.first_fuse
+            )
+        every = not self._far_is_out
+        rows, taken, overlap = self._pairs(slots, columns, seen, every=every)
         if self.first_fuse:
             overlap = fuse_score(overlap, seen.scores[columns[taken]])
-        if not self.appearance:
-            return assign(rows, taken, overlap, self.first_match_thresh)
-        if self._far_is_out:
+        if every:
+            look = self._cosine_matrix(slots, columns, seen)[rows, taken]
+        else:
             near = overlap <= self.proximity_thresh
             rows, taken, overlap = rows[near], taken[near], overlap[near]
-        return assign(
-            rows, taken, self._appearance_cost(overlap, slots[rows], columns[taken], seen), self.first_match_thresh
-        )
+            look = paired_cosine_distance(self._tracklets.embeddings, seen.embeddings, slots[rows], columns[taken])
+        look = self._add_motion(look, self._motion(slots[rows], columns[taken], seen))
+        matches = assign(rows, taken, self._cost(overlap, look), self.first_match_thresh)
+        if self.explain:
+            self._record_first(slots, columns, seen, matches)
+        return matches
 
-    def _appearance_cost(
-        self, overlap: FloatArray, slots: IndexArray, detections: IndexArray, seen: Observations
-    ) -> npt.NDArray[np.float64]:
-        """Cost ``(P,)`` of the pairs of ``slots`` and ``detections``, both ``(P,)``, with IoU distances ``overlap``."""
-        look = paired_cosine_distance(self._tracklets.embeddings, seen.embeddings, slots, detections)
-        motion = kalman.paired_gating_distance(self._tracklets.state, seen.measurements, slots, detections)
-        different = motion > kalman.CHI2_95_4DOF
+    def _cosine_matrix(self, slots: IndexArray, columns: IndexArray, seen: Observations) -> FloatArray:
+        """Cosine distances ``(S, C)`` of all pairs; as a matrix product it is far faster than pair by pair."""
+        return cosine_distances(self._tracklets.embeddings[slots], seen.embeddings[columns])
+
+    def _motion(self, slots: IndexArray, detections: IndexArray, seen: Observations) -> kalman.Array | None:
+        """Squared Mahalanobis distances ``(P,)`` of pairs, ``None`` where motion does not count."""
+        if not self.motion_gate:
+            return None
+        return kalman.paired_gating_distance(self._tracklets.state, seen.measurements, slots, detections)
+
+    @staticmethod
+    def _add_motion(look: Floats, motion: kalman.Array | None) -> Floats:
+        """``D_emb`` before the thresholds: a little motion mixed in, infinite outside the motion gate."""
+        if motion is None:
+            return look
         look = (1 - _MOTION_WEIGHT) * look + _MOTION_WEIGHT * motion
-        different |= (look > self.appearance_thresh) | (overlap > self.proximity_thresh)
-        look[different] = 1
+        look[motion > kalman.CHI2_95_4DOF] = np.inf
+        return look
+
+    def _cost(self, overlap: FloatArray, look: Floats) -> npt.NDArray[np.float64]:
+        """Cost of pairs with IoU distances ``overlap`` and ``D_emb`` before the thresholds, of the same shape."""
+        look = np.where((look > self.appearance_thresh) | (overlap > self.proximity_thresh), 1, look)
         overlap = np.where(look > self.gate_thresh, 1, overlap.astype(np.float64))
         return self.min_weight * overlap + self.appearance_weight * look
+
+    def _record_first(
+        self, slots: IndexArray, columns: IndexArray, seen: Observations, matches: tuple[IndexArray, IndexArray]
+    ) -> None:
+        """Write down the terms of stage 1 for all pairs."""
+        shape = (len(slots), len(columns))
+        rows, taken = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+        iou = self._iou_matrix(slots, columns, seen)
+        fused = fuse_score(iou, seen.scores[columns]) if self.first_fuse else None
+        overlap = iou if fused is None else fused
+        cosine = self._cosine_matrix(slots, columns, seen)
+        motion = self._motion(slots[rows], columns[taken], seen)
+        motion = None if motion is None else motion.reshape(shape)
+        look = self._add_motion(cosine, motion)
+        rules = {
+            Decision.PROXIMITY: overlap > self.proximity_thresh,
+            Decision.APPEARANCE: look > self.appearance_thresh,
+            Decision.LOOK_GATE: look > self.gate_thresh,
+        }
+        if motion is not None:
+            rules[Decision.MOTION] = motion > kalman.CHI2_95_4DOF
+        terms = StageTerms(iou, self._cost(overlap, look), fused, motion, cosine, rules)
+        self._record(1, slots, columns, seen, matches, self.first_match_thresh, terms)

@@ -1,4 +1,5 @@
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -62,8 +63,26 @@ def test_frame_rate_in_the_file_wins(tmp_path):
 
 
 def test_unknown_name():
-    with pytest.raises(InputError, match=r"--tracker sort: neither a known tracker \(yolo11_jde, fairmot\) nor a YAML"):
+    names = "yolo11_jde, fairmot, bytetrack, low_frame_rate"
+    with pytest.raises(InputError, match=rf"--tracker sort: neither a known tracker \({names}\) nor a YAML file$"):
         load_tracker_factory("sort")
+    with pytest.raises(InputError, match=r"--tracker byte_track: .* nor a YAML file \(nearest: bytetrack\)$"):
+        load_tracker_factory("byte_track")
+
+
+@pytest.mark.parametrize("name", ["yolo11_jde", "fairmot", "bytetrack", "low_frame_rate"])
+def test_a_name_means_its_file(name):
+    path = Path(__file__).resolve().parents[2] / "configs" / "trackers" / f"{name}.yaml"
+    by_name, by_file = load_tracker_factory(name)(25), load_tracker_factory(path)(25)
+    assert type(by_name) is type(by_file)
+    parameters = list(inspect.signature(type(by_name)).parameters)
+    assert {n: getattr(by_name, n) for n in parameters} == {n: getattr(by_file, n) for n in parameters}
+
+
+def test_bytetrack_stays_without_appearance_and_others_lose_it_when_told():
+    assert not load_tracker_factory("bytetrack")(30).appearance
+    assert load_tracker_factory("low_frame_rate")(3).appearance
+    assert not load_tracker_factory("low_frame_rate", appearance=False)(3).appearance
 
 
 @pytest.mark.parametrize(
@@ -81,6 +100,22 @@ def test_unknown_key_lists_the_known_ones(tmp_path):
         load_tracker_factory(path)
     for name in inspect.signature(YOLO11JDETracker).parameters:
         assert name in str(caught.value)
+    assert "nearest" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tracker", "wrong", "right"),
+    [
+        ("YOLO11JDETracker", "track_high_tresh", "track_high_thresh"),
+        ("YOLO11JDETracker", "match_thresh", "new_match_thresh"),
+        ("FairMOTTracker", "confthresh", "conf_thresh"),
+        ("FairMOTTracker", "classaware", "class_aware"),
+    ],
+)
+def test_unknown_key_names_the_nearest_one(tmp_path, tracker, wrong, right):
+    path = write(tmp_path, f"class_path: {tracker}\ninit_args: {{{wrong}: 0.3}}\n")
+    with pytest.raises(InputError, match=rf"tracker\.yaml: init_args has unknown key '{wrong}' \(nearest: {right}\); "):
+        load_tracker_factory(path)
 
 
 @pytest.mark.parametrize("value", ["high", "[1]", "null", "7.5"])

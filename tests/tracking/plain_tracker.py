@@ -29,6 +29,8 @@ YOLO11_JDE = {
     "min_weight": 0.55,
     "track_buffer": 40,
     "appearance": True,
+    "motion_gate": True,
+    "class_aware": False,
 }
 FAIRMOT = {
     "conf_thresh": 0.35,
@@ -37,6 +39,8 @@ FAIRMOT = {
     "new_match_thresh": 0.7,
     "track_buffer": 40,
     "appearance": True,
+    "motion_gate": True,
+    "class_aware": False,
 }
 
 
@@ -179,7 +183,8 @@ class PlainTracker:
 
         candidates = low if self.kind == "yolo11_jde" else high
         fuse = self.p.get("second_fuse", False)
-        matches = self.solve(self.iou_cost(left, candidates, fuse), self.p["second_match_thresh"])
+        cost = self.own_class(self.iou_cost(left, candidates, fuse), left, candidates)
+        matches = self.solve(cost, self.p["second_match_thresh"])
         self.events["second"] += len(matches)
         for r, c in matches:
             self.take(left[r], candidates[c], learn=self.kind == "fairmot")
@@ -190,7 +195,8 @@ class PlainTracker:
             high = [d for i, d in enumerate(high) if i not in {c for _, c in matches}]
 
         removed_now = []
-        matches = self.solve(self.iou_cost(unconfirmed, high, fuse_new), self.p["new_match_thresh"])
+        cost = self.own_class(self.iou_cost(unconfirmed, high, fuse_new), unconfirmed, high)
+        matches = self.solve(cost, self.p["new_match_thresh"])
         for r, c in matches:
             self.take(unconfirmed[r], high[c])
         for i, track in enumerate(unconfirmed):
@@ -220,7 +226,8 @@ class PlainTracker:
         drop = set()
         for a in self.tracked:
             for b in self.lost:
-                if 1 - overlap(a.box, b.box) < 0.15:
+                other_class = self.p["class_aware"] and a.label != b.label
+                if 1 - overlap(a.box, b.box) < 0.15 and not other_class:
                     drop.add(b.id if a.end - a.start > b.end - b.start else a.id)
         self.events["duplicates"] += len(drop)
         self.tracked = [t for t in self.tracked if t.id not in drop]
@@ -246,29 +253,43 @@ class PlainTracker:
                 cost[i, j] = 1 - overlap(track.box, boxes[d]) * (float(scores[d]) if fuse else 1)
         return cost
 
+    def own_class(self, cost, tracks, detections):
+        """Infinite cost where the class of a track is not that of a detection, if that matters."""
+        if self.p["class_aware"]:
+            for i, track in enumerate(tracks):
+                for j, d in enumerate(detections):
+                    cost[i, j] = cost[i, j] if track.label == self.seen[2][d] else np.inf
+        return cost
+
     def look_cost(self, tracks, detections):
         boxes, embeddings = self.seen[0], self.seen[3]
         cost = np.full((len(tracks), len(detections)), np.inf)
         for i, track in enumerate(tracks):
             for j, d in enumerate(detections):
                 distance = track.mahalanobis(boxes[d])
-                if distance <= GATE:
-                    cosine = track.embedding @ embeddings[d] / np.linalg.norm(track.embedding)
+                cosine = track.embedding @ embeddings[d] / np.linalg.norm(track.embedding)
+                if not self.p["motion_gate"]:
+                    cost[i, j] = max(0.0, 1 - cosine)
+                elif distance <= GATE:
                     cost[i, j] = 0.98 * max(0.0, 1 - cosine) + 0.02 * distance
         return cost
 
     def first(self, pool, high):
+        cost, limit = self.first_cost(pool, high)
+        return self.solve(self.own_class(cost, pool, high), limit)
+
+    def first_cost(self, pool, high):
         p = self.p
         limit = p["first_match_thresh"]
         if self.kind == "fairmot":
             if not p["appearance"]:
-                return self.solve(self.iou_cost(pool, high, fuse=False), p["second_match_thresh"])
-            return self.solve(self.look_cost(pool, high), limit)
+                return self.iou_cost(pool, high, fuse=False), p["second_match_thresh"]
+            return self.look_cost(pool, high), limit
         iou = self.iou_cost(pool, high, p["first_fuse"])
         if not p["appearance"]:
-            return self.solve(iou, limit)
+            return iou, limit
         look = self.look_cost(pool, high)
         look[look > p["appearance_thresh"]] = 1
         look[iou > p["proximity_thresh"]] = 1
         iou[look > p["gate_thresh"]] = 1
-        return self.solve(p["min_weight"] * iou + p["appearance_weight"] * look, limit)
+        return p["min_weight"] * iou + p["appearance_weight"] * look, limit

@@ -105,3 +105,59 @@ def test_nothing_is_normal():
     assert kalman.update(kalman.predict(state), np.zeros((4, 0))).shape == (5, 4, 0)
     assert kalman.gating_distance(state, np.zeros((4, 3))).shape == (0, 3)
     assert kalman.to_boxes(state).shape == (0, 4)
+
+
+def similarity(scale, angle=0.0, shift=(0.0, 0.0)):
+    """``(2, 3)`` transform; ``angle`` in radians."""
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    return np.array([[c, -s, shift[0]], [s, c, shift[1]]])
+
+
+def filtered_tracks(rng, n):
+    """Plain tracks and their states after some steps, so that velocities and covariances are not trivial."""
+    boxes = random_boxes(rng, n)
+    tracks = [Track(b, 0.9, 0, None, 0, 1, i) for i, b in enumerate(boxes)]
+    for step in range(5):
+        boxes = boxes + np.float32(4) + rng.normal(0, 1, boxes.shape).astype(np.float32)
+        for track, box in zip(tracks, boxes, strict=True):
+            track.predict()
+            track.update(box, 0.9, 0, None, 0, step)
+            track.predict()
+    return tracks
+
+
+def test_warp_by_scale_and_translation_equals_full_matrices():
+    tracks = filtered_tracks(np.random.default_rng(4), 6)
+    scale, shift = 1.07, np.array([12.0, -30.0])
+    got = kalman.warp(as_states(tracks), similarity(scale, shift=shift))
+    full = np.diag([scale, scale, 1, scale, scale, scale, 1, scale])
+    for track in tracks:
+        track.mean = full @ track.mean
+        track.mean[:2] += shift
+        track.covariance = full @ track.covariance @ full.T
+    np.testing.assert_allclose(got, as_states(tracks), rtol=1e-12)
+
+
+def test_warp_by_a_rotation_too_is_exact_for_the_centre():
+    """x and y have equal blocks, so a rotated covariance of the centre is the same covariance."""
+    tracks = filtered_tracks(np.random.default_rng(5), 6)
+    transform = similarity(0.95, 0.2, (3.0, 4.0))
+    got = kalman.warp(as_states(tracks), transform)
+    full = np.diag([1, 1, 1, 0.95, 1, 1, 1, 0.95])
+    full[:2, :2] = full[4:6, 4:6] = transform[:, :2]
+    for track in tracks:
+        track.mean = full @ track.mean
+        track.mean[:2] += transform[:, 2]
+        track.covariance = full @ track.covariance @ full.T
+        off = track.covariance[np.ix_([0, 4], [1, 5])]
+        assert np.abs(off).max() < 1e-9 * track.covariance[0, 0]
+        track.covariance[np.ix_([0, 4], [1, 5])] = track.covariance[np.ix_([1, 5], [0, 4])] = 0
+    np.testing.assert_allclose(got, as_states(tracks), rtol=1e-9, atol=1e-12)
+
+
+def test_warp_commutes_with_prediction():
+    """So it does not matter whether the camera or the people are thought to move first."""
+    state = as_states(filtered_tracks(np.random.default_rng(6), 5))
+    transform = similarity(1.1, 0.1, (20.0, 5.0))
+    before = kalman.predict(kalman.warp(state, transform))
+    np.testing.assert_allclose(kalman.warp(kalman.predict(state), transform), before, rtol=1e-9)

@@ -193,7 +193,7 @@ def test_boxes_without_area_give_finite_tracks(tracker_class):
     tracker = tracker_class()
     point = [5, 5, 5, 5]
     for _ in range(4):
-        tracks = tracker.update(frame(point, [9, 9, 3, 3], HERE))
+        tracks = tracker.update(frame(point, [9, 9, 9, 30], HERE))
         assert np.isfinite(tracks.boxes).all()
     assert len(tracks) >= 1
 

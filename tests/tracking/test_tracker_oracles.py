@@ -1,15 +1,22 @@
 """Whole trackers against the authors' answers on real and synthetic data, and against a plain second writing."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 from plain_tracker import PlainTracker
 from tracking_scenes import random_scene
 
 from jde_lightning.boxes import cxcywh_to_xyxy, ltwh_to_xyxy
+from jde_lightning.metrics import TrackingMetrics
+from jde_lightning.metrics.in_memory import result_rows
+from jde_lightning.metrics.mot_challenge import read_ground_truth
 from jde_lightning.structures import Detections
 from jde_lightning.tracking import FairMOTTracker, YOLO11JDETracker
 
 TRACKERS = {"yolo11_jde": YOLO11JDETracker, "fairmot": FairMOTTracker}
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "trackers"
 KINDS = pytest.mark.parametrize("kind", list(TRACKERS))
 
 
@@ -50,6 +57,23 @@ def test_answers_equal_the_authors(real_data, load, kind):
         for ours, theirs in zip(tracks.ids.tolist(), rows[:, 5].tolist(), strict=True):
             assert theirs_of.setdefault(ours, theirs) == theirs, f"frame {i}"
             assert ours_of.setdefault(theirs, ours) == ours, f"frame {i}"
+
+
+def test_bytetrack_scores_what_its_authors_code_scores(real_data):
+    """The numbers of ``data/README.md``, from ByteTrack with its own thresholds on the same detections."""
+    folder = real_data / "mot17"
+    rows = np.loadtxt(folder / "det_yolox/MOT17-09.txt", delimiter=",")
+    parameters = yaml.safe_load((CONFIGS / "bytetrack.yaml").read_text(encoding="utf-8"))["init_args"]
+    tracker, tracks = YOLO11JDETracker(30, **parameters), []
+    for frame in range(264, 526):
+        found = rows[rows[:, 0] == frame]
+        tracks.append(tracker.update(Detections(ltwh_to_xyxy(found[:, 2:6] - [1, 1, 0, 0]), found[:, 6])))
+    metrics = TrackingMetrics("mot17")
+    truth = read_ground_truth(folder / "gt_val_half/MOT17-09-FRCNN/gt/gt.txt", "mot17", 262)
+    metrics.update(truth, result_rows(range(1, 263), tracks))
+    scores = {name: float(value) for name, value in metrics.compute().items()}
+    got = [round(100 * scores[name], 2) for name in ("HOTA", "MOTA", "IDF1")]
+    assert (got, scores["IDSW"]) == ([65.50, 83.05, 77.96], 14)
 
 
 # -- a second writing of the same algorithm ---------------------------------------------------------------------------
@@ -100,6 +124,24 @@ def test_motion_only_equals_plain_tracker(kind, name):
     scene = [Detections(d.boxes, d.scores, d.labels) for d in random_scene(7, **SCENES[name])]
     tracker, plain = TRACKERS[kind](appearance=False), PlainTracker(kind, appearance=False)
     assert assert_same(tracker, plain, scene) > 100
+
+
+@KINDS
+@pytest.mark.parametrize("appearance", [True, False])
+@pytest.mark.parametrize("name", ["usual", "low scores", "gaps"])
+def test_class_aware_equals_plain_tracker(kind, name, appearance):
+    scene = random_scene(17, **{**SCENES[name], "classes": 3})
+    plain = PlainTracker(kind, class_aware=True, appearance=appearance)
+    assert assert_same(TRACKERS[kind](class_aware=True, appearance=appearance), plain, scene) > 50
+
+
+def test_low_frame_rate_preset_equals_plain_tracker():
+    parameters = yaml.safe_load((CONFIGS / "low_frame_rate.yaml").read_text(encoding="utf-8"))["init_args"]
+    assert parameters["motion_gate"] is False
+    scene = random_scene(12, frames=160, objects=12, low=0.2)[::8]
+    for extra in ({}, {"class_aware": True}):
+        plain = PlainTracker("yolo11_jde", **parameters, **extra)
+        assert assert_same(YOLO11JDETracker(**parameters, **extra), plain, scene) > 50
 
 
 @KINDS

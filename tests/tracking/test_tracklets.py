@@ -47,7 +47,7 @@ def test_creating_and_updating_nothing_is_normal():
     tracklets, seen = Tracklets(), observations(3)
     nothing = np.zeros(0, np.intp)
     assert len(tracklets.create(seen, nothing, 1, confirmed=True)) == 0
-    tracklets.update(nothing, seen, nothing, 1, learn_appearance=True)
+    tracklets.update(nothing, seen, nothing, 1)
     tracklets.predict(nothing, nothing)
     assert len(tracklets.tracks(nothing)) == 0
 
@@ -65,7 +65,7 @@ def test_only_lost_tracklets_hold_their_shape():
 def test_embedding_is_smoothed_and_stays_unit():
     tracklets, seen, other = Tracklets(), observations(2), observations(3)
     slots = tracklets.create(seen, np.arange(2), 1, confirmed=True)
-    tracklets.update(slots, other, np.array([2, 0]), 2, learn_appearance=True)
+    tracklets.update(slots, other, np.array([2, 0]), 2)
     want = 0.9 * seen.embeddings + 0.1 * other.embeddings[[2, 0]]
     np.testing.assert_allclose(
         tracklets.embeddings[slots], want / np.linalg.norm(want, axis=1, keepdims=True), atol=1e-6
