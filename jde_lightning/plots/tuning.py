@@ -35,7 +35,8 @@ def plot_tuning_history(values: Sequence[float], pruned: Sequence[bool], before:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.axhline(100 * before, color=MOTION_ONLY, linestyle="--", lw=1.2, label=f"before: {100 * before:.1f}")
-    axes.scatter(number[given_up], score[given_up], s=14, facecolors="none", edgecolors="0.6", label="given up early")
+    label = "given up early" if given_up.any() else "_nothing given up"  # an underscore keeps it out of the legend
+    axes.scatter(number[given_up], score[given_up], s=14, facecolors="none", edgecolors="0.6", label=label)
     axes.scatter(number[~given_up], score[~given_up], s=14, color=WITH_APPEARANCE, alpha=0.6, label="trial")
     if (~given_up).any():
         best = np.maximum.accumulate(np.where(given_up, -np.inf, score))
