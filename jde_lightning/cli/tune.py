@@ -110,8 +110,12 @@ def run(args: argparse.Namespace) -> int:
     if cache.embed_dim is None:
         _LOG.info("%s holds no embeddings: tracking by motion only", args.cache)
     searches = _searches(args, appearance)
-    with Workers([*plan.tuning, *plan.held_out], args.jobs, args.benchmark) as workers:
-        outcomes = [_search(args, cache, plan, workers, choice, space, folder) for choice, space, folder in searches]
+    try:
+        with Workers([*plan.tuning, *plan.held_out], args.jobs, args.benchmark) as workers:
+            outcomes = [_search(args, cache, plan, workers, *search) for search in searches]
+    except KeyboardInterrupt:
+        _LOG.info("finished trials are kept in %s; the same command goes on from them", args.output)
+        raise
     if args.table7:
         from jde_lightning.inference.tuning.table7 import table7_markdown, table7_rows, write_table7
 
