@@ -33,8 +33,8 @@ class Plan:
 
     Attributes:
         tuning: sequences of the search that gives the result.
-        folds: searches whose held-out sequences together give the reported gain. Where nothing is left out of the final
-            search but its own held-out sequences, the only fold is that search.
+        folds: searches whose held-out sequences together give the reported gain. A single one is the search that gives
+            the result; several are further searches, since that one sees all sequences. None: nothing is held out.
         description: the arrangement, in words.
     """
 

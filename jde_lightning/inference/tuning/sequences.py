@@ -11,6 +11,8 @@ from jde_lightning.metrics.folders import ground_truth_files
 from jde_lightning.metrics.mot_challenge import MOTRows, read_ground_truth
 from jde_lightning.metrics.sequences import Benchmark, HalfConvention, Split, read_seqinfo, split_frames
 
+_PARTS: dict[Split, str] = {"all": "", "train_half": "first half", "val_half": "second half"}
+
 
 @dataclass(frozen=True, slots=True)
 class TuningSequence:
@@ -19,7 +21,7 @@ class TuningSequence:
     Attributes:
         detections: of its frames.
         ground_truth: rows of the same frames.
-        part: which part of the sequence it is; empty for all that is cached.
+        part: which part of the sequence it is, in words; empty for all of it.
     """
 
     detections: CachedSequence
@@ -47,8 +49,7 @@ class TuningSequence:
             return self
         positions = split_frames(len(self.detections), split, half_convention)
         kept = self.detections[positions.start - 1 : positions.stop - 1]
-        part = {"train_half": "first half", "val_half": "second half"}[split]
-        part = f"{part} of its {self.part}" if self.part else part
+        part = f"{_PARTS[split]} of its {self.part}" if self.part else _PARTS[split]
         return TuningSequence(kept, _within(self.ground_truth, kept), part)
 
 
@@ -91,7 +92,7 @@ def tuning_sequences(
             msg = f"{cached.name}: the cache holds no frame of it; cache it again"
             raise InputError(msg)
         rows = _within(_read(files[cached.name], benchmark), cached)
-        sequences.append(TuningSequence(cached, rows).half(split, half_convention))
+        sequences.append(TuningSequence(cached, rows, _PARTS[cache.split]).half(split, half_convention))
     return sequences
 
 

@@ -33,6 +33,7 @@ def test_ground_truth_is_that_of_the_cached_frames(walk, cache):
     late = DetectionCache([cache.sequences[1][30:]], cache.origin, "val_half")
     (part,) = tuning_sequences(late, walk / "gt")
     assert frames(part) == (list(range(31, FRAMES + 1)),) * 2
+    assert part.label == "b (second half)"
     with pytest.raises(InputError, match="the cache holds val_half only; leave --split val_half out"):
         tuning_sequences(late, walk / "gt", split="val_half")
 
