@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jde_lightning.errors import InputError
 from jde_lightning.files import read_yaml
 from jde_lightning.inference.cache import CachedSequence
@@ -65,16 +67,20 @@ class TrackerChoice:
         return TrackerChoice(self.tracker, {**self.arguments, **arguments})
 
     def tracks(self, sequence: CachedSequence) -> list[Tracks]:
-        """Run a fresh tracker over a sequence.
+        """Run a fresh tracker over a sequence, as ``track`` does.
 
         Args:
-            sequence: its detections.
+            sequence: its detections. Where frame numbers leave a gap, a tracker that can be told is told.
 
         Returns:
             The tracks of each frame.
         """
         tracker = self.tracker(**{"frame_rate": float(sequence.frame_rate), **self.arguments})
-        return [tracker.update(found) for found in sequence.detections]
+        steps = [1, *np.diff(sequence.frames).tolist()]
+        if max(steps) == 1 or "elapsed_frames" not in inspect.signature(tracker.update).parameters:
+            return [tracker.update(found) for found in sequence.detections]
+        pairs = zip(sequence.detections, steps, strict=True)
+        return [tracker.update(found, elapsed_frames=step) for found, step in pairs]
 
 
 def counts_of(sequence: TuningSequence, choice: TrackerChoice, benchmark: Benchmark = "mot17") -> Counts:

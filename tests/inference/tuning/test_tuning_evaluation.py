@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from jde_lightning.errors import InputError
@@ -67,3 +68,28 @@ def test_embeddings_that_are_not_there(sequences):
     check_embeddings([without], TrackerChoice.load("fairmot", appearance=False))
     with pytest.raises(InputError, match="a: the cache holds no embeddings; track by motion alone"):
         check_embeddings([without], TrackerChoice.load("fairmot"))
+
+
+class Told:
+    """Remembers how many frames it was told to have passed."""
+
+    def __init__(self, frame_rate=30.0):
+        self.told = []
+
+    def update(self, detections, image=None, *, elapsed_frames=1):
+        self.told.append(elapsed_frames)
+        return self.told
+
+
+class Untold(Told):
+    def update(self, detections, image=None):
+        return super().update(detections)
+
+
+def test_gaps_in_the_frame_numbers_reach_trackers_that_know_of_them(sequences):
+    whole = sequences[0].detections
+    gaps = type(whole)("a", 30.0, 1, 1, np.array([3, 4, 7, 8]), whole.detections[:4])
+    assert TrackerChoice(Told).tracks(gaps)[-1] == [1, 1, 3, 1]
+    assert TrackerChoice(Untold).tracks(gaps)[-1] == [1, 1, 1, 1]
+    assert TrackerChoice(Told).tracks(whole)[-1] == [1] * len(whole)
+    assert TrackerChoice(Told).tracks(whole[:0]) == []
