@@ -29,6 +29,8 @@ _LIGHTNING_VERBS = {
 _OWN_VERBS = {
     "track": "track",
     "evaluate": "evaluate",
+    "cache": "cache",
+    "tune": "tune",
     "ablate": "ablate",
     "data check": "data_check",
     "data synthesize": "synthesize",

@@ -1,25 +1,80 @@
-"""A trained network at work: images in, detections, tracks and annotated videos out."""
+"""A trained network at work: images in, detections, tracks and annotated videos out.
 
-from jde_lightning.inference.drawing import Trails, draw_annotations, draw_detections, draw_tracks
-from jde_lightning.inference.predictor import Predictor
-from jde_lightning.inference.sources import Frame, FrameSource, open_source, open_sources
-from jde_lightning.inference.tracker_config import load_tracker_factory
-from jde_lightning.inference.tracking_run import TrackingSummary, track_source, track_sources
-from jde_lightning.inference.video import VideoWriter
+The public names load lazily (PEP 562): tuning a tracker on a cache, in many processes, needs neither torch nor OpenCV.
+"""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "CacheOrigin": "jde_lightning.inference.cache",
+    "CachedSequence": "jde_lightning.inference.cache",
+    "DetectionCache": "jde_lightning.inference.cache",
+    "Frame": "jde_lightning.inference.sources",
+    "FrameSource": "jde_lightning.inference.sources",
+    "Predictor": "jde_lightning.inference.predictor",
+    "TrackingSummary": "jde_lightning.inference.tracking_run",
+    "Trails": "jde_lightning.inference.drawing",
+    "VideoWriter": "jde_lightning.inference.video",
+    "detect_sequences": "jde_lightning.inference.cache_building",
+    "draw_annotations": "jde_lightning.inference.drawing",
+    "draw_detections": "jde_lightning.inference.drawing",
+    "draw_tracks": "jde_lightning.inference.drawing",
+    "load_tracker_factory": "jde_lightning.inference.tracker_config",
+    "open_source": "jde_lightning.inference.sources",
+    "open_sources": "jde_lightning.inference.sources",
+    "read_cache": "jde_lightning.inference.cache",
+    "read_detection_files": "jde_lightning.inference.detection_files",
+    "track_source": "jde_lightning.inference.tracking_run",
+    "track_sources": "jde_lightning.inference.tracking_run",
+    "write_cache": "jde_lightning.inference.cache",
+}
 __all__ = [
+    "CacheOrigin",
+    "CachedSequence",
+    "DetectionCache",
     "Frame",
     "FrameSource",
     "Predictor",
     "TrackingSummary",
     "Trails",
     "VideoWriter",
+    "detect_sequences",
     "draw_annotations",
     "draw_detections",
     "draw_tracks",
     "load_tracker_factory",
     "open_source",
     "open_sources",
+    "read_cache",
+    "read_detection_files",
     "track_source",
     "track_sources",
+    "write_cache",
 ]
+
+if TYPE_CHECKING:
+    from jde_lightning.inference.cache import CachedSequence, CacheOrigin, DetectionCache, read_cache, write_cache
+    from jde_lightning.inference.cache_building import detect_sequences
+    from jde_lightning.inference.detection_files import read_detection_files
+    from jde_lightning.inference.drawing import Trails, draw_annotations, draw_detections, draw_tracks
+    from jde_lightning.inference.predictor import Predictor
+    from jde_lightning.inference.sources import Frame, FrameSource, open_source, open_sources
+    from jde_lightning.inference.tracker_config import load_tracker_factory
+    from jde_lightning.inference.tracking_run import TrackingSummary, track_source, track_sources
+    from jde_lightning.inference.video import VideoWriter
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOME:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the lazy names too."""
+    return sorted({*globals(), *__all__})

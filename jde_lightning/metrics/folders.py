@@ -59,7 +59,7 @@ def evaluate_folder(
     Raises:
         InputError: if a folder, file or row is missing or wrong.
     """
-    gt_files = _chosen(_ground_truth_files(Path(gt_dir)), sequences, Path(gt_dir))
+    gt_files = _chosen(ground_truth_files(Path(gt_dir)), sequences, Path(gt_dir))
     result_files = _result_files(Path(results_dir))
     if sequences is None:
         _refuse_unknown_results(result_files, gt_files, Path(gt_dir))
@@ -104,8 +104,15 @@ def _load(
     return gt, result
 
 
-def _ground_truth_files(folder: Path) -> dict[str, Path]:
-    """Find the ground truth of each sequence, by name, sorted."""
+def ground_truth_files(folder: Path) -> dict[str, Path]:
+    """Find the ground truth of each sequence, by name, sorted.
+
+    Args:
+        folder: holds ``SEQ/gt/gt.txt``, or ``gt/gt.txt`` of a single sequence, or flat ``SEQ.txt``.
+
+    Raises:
+        InputError: if it is no folder, or holds none of these.
+    """
     _require_folder(folder, "ground truth")
     own = folder / "gt" / "gt.txt"
     if own.is_file():

@@ -5,7 +5,7 @@ import pytest
 
 from jde_lightning.cli import main
 
-VERBS = ["fit", "validate", "test", "predict", "track", "evaluate", "ablate", "data synthesize"]
+VERBS = ["fit", "validate", "test", "predict", "track", "evaluate", "cache", "tune", "ablate", "data synthesize"]
 
 
 def test_help_lists_every_verb_with_a_line(capsys):

@@ -1,0 +1,90 @@
+"""The course of a search for parameters, and what mattered in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from jde_lightning.plots.colors import MOTION_ONLY, WITH_APPEARANCE
+
+
+def plot_tuning_history(values: Sequence[float], pruned: Sequence[bool], before: float, name: str) -> Figure:
+    """Plot what each trial scored, and the best so far.
+
+    Args:
+        values: ``(T,)`` objective of each trial in 0..1; of one that was given up, on the sequences that it had seen.
+        pruned: ``(T,)`` whether the trial was given up.
+        before: objective before the search, in 0..1.
+        name: of the objective.
+
+    Returns:
+        A figure that belongs to no pyplot state.
+
+    Raises:
+        ValueError: if the two sequences differ in length.
+    """
+    score = 100 * np.asarray(values, dtype=float)
+    given_up = np.asarray(pruned, dtype=bool)
+    if len(score) != len(given_up):
+        msg = f"one flag per trial is needed, got {len(score)} values and {len(given_up)} flags"
+        raise ValueError(msg)
+    number = np.arange(1, len(score) + 1)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axhline(100 * before, color=MOTION_ONLY, linestyle="--", lw=1.2, label=f"before: {100 * before:.1f}")
+    label = "given up early" if given_up.any() else "_nothing given up"  # an underscore keeps it out of the legend
+    axes.scatter(number[given_up], score[given_up], s=14, facecolors="none", edgecolors="0.6", label=label)
+    axes.scatter(number[~given_up], score[~given_up], s=14, color=WITH_APPEARANCE, alpha=0.6, label="trial")
+    if (~given_up).any():
+        best = np.maximum.accumulate(np.where(given_up, -np.inf, score))
+        best = np.where(np.isfinite(best), best, np.nan)
+        label = f"best so far: {np.nanmax(best):.1f}"
+        axes.step(number, best, where="post", color=WITH_APPEARANCE, label=label)
+        # A few hopeless trials must not squeeze the part that matters.
+        shown = np.append(score[~given_up], 100 * before)
+        bottom = max(shown.min(), np.median(shown) - 2 * (shown.max() - np.median(shown)) - 1)
+        axes.set_ylim(bottom - 0.5, shown.max() + 0.5)
+    axes.set_xlabel("trial")
+    axes.set_ylabel(f"{name} (%)")
+    axes.set_title(f"{name} on the tuning sequences")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def plot_parameter_importance(names: Sequence[str], importance: Sequence[float], objective: str) -> Figure:
+    """Plot the share of each parameter in the variance of the objective.
+
+    Args:
+        names: ``(P,)`` parameters; none where there were too few trials.
+        importance: ``(P,)`` shares in 0..1.
+        objective: name of the objective.
+
+    Returns:
+        A figure that belongs to no pyplot state.
+
+    Raises:
+        ValueError: if the two sequences differ in length.
+    """
+    share = 100 * np.asarray(importance, dtype=float)
+    if len(share) != len(names):
+        msg = f"one share per parameter is needed, got {len(names)} names and {len(share)} shares"
+        raise ValueError(msg)
+    order = np.argsort(share, kind="stable")
+    figure = Figure(figsize=(7, max(2.0, 0.8 + 0.32 * len(names))), layout="constrained")
+    axes = figure.add_subplot()
+    bars = axes.barh([names[i] for i in order], share[order], color=WITH_APPEARANCE)
+    axes.bar_label(bars, fmt="%.0f", padding=3)
+    if not len(names):
+        axes.text(0.5, 0.5, "too few trials, or no difference", ha="center", va="center", transform=axes.transAxes)
+        axes.set_yticks([])
+    axes.set_xlim(0, max(10.0, 1.12 * share.max(initial=0)))
+    axes.set_xlabel(f"share in the variance of {objective} over the trials (%)")
+    axes.set_title("What mattered")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -1,0 +1,59 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from jde_lightning.plots.tuning import plot_parameter_importance, plot_tuning_history
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def test_history_shows_trials_and_the_best_so_far(tmp_path):
+    figure = plot_tuning_history([0.5, 0.2, 0.7, 0.9, 0.6], [False, False, False, True, False], 0.55, "HOTA")
+    (axes,) = figure.axes
+    before, best = axes.get_lines()
+    assert before.get_ydata() == pytest.approx([55, 55])
+    assert np.asarray(best.get_ydata()) == pytest.approx([50, 50, 70, 70, 70])  # what was given up is not the best
+    assert best.get_label() == "best so far: 70.0"
+    pruned, complete = axes.collections
+    assert pruned.get_offsets().tolist() == [[4, 90]]
+    assert len(complete.get_offsets()) == 4
+    figure.savefig(tmp_path / "history.png")
+
+
+@pytest.mark.parametrize("pruned", [[], [True], [False], [True, False]])
+def test_history_of_a_search_that_has_just_begun(tmp_path, pruned):
+    figure = plot_tuning_history([0.5] * len(pruned), pruned, 0.5, "IDF1")
+    assert figure.axes[0].get_ylabel() == "IDF1 (%)"
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert ("given up early" in labels) == any(pruned)
+    figure.savefig(tmp_path / "history.png")
+
+
+def test_history_needs_a_flag_per_trial():
+    with pytest.raises(ValueError, match="one flag per trial is needed, got 2 values and 1 flags"):
+        plot_tuning_history([0.1, 0.2], [True], 0.1, "HOTA")
+
+
+def test_importance_has_the_largest_on_top(tmp_path):
+    figure = plot_parameter_importance(["a", "b", "c"], [0.2, 0.7, 0.1], "HOTA")
+    (axes,) = figure.axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["c", "a", "b"]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([10, 20, 70])
+    figure.savefig(tmp_path / "importance.png")
+
+
+def test_importance_of_too_few_trials_says_so(tmp_path):
+    figure = plot_parameter_importance([], [], "HOTA")
+    assert "too few trials" in figure.axes[0].texts[0].get_text()
+    figure.savefig(tmp_path / "importance.png")
+
+
+def test_importance_needs_a_share_per_parameter():
+    with pytest.raises(ValueError, match="one share per parameter is needed, got 2 names and 1 shares"):
+        plot_parameter_importance(["a", "b"], [1.0], "HOTA")
