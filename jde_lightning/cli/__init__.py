@@ -29,6 +29,7 @@ _LIGHTNING_VERBS = {
 _OWN_VERBS = {
     "track": "track",
     "evaluate": "evaluate",
+    "submit": "submit",
     "ablate": "ablate",
     "data check": "data_check",
     "data synthesize": "synthesize",
