@@ -31,6 +31,7 @@ _OWN_VERBS = {
     "evaluate": "evaluate",
     "cache": "cache",
     "tune": "tune",
+    "submit": "submit",
     "ablate": "ablate",
     "data check": "data_check",
     "data synthesize": "synthesize",

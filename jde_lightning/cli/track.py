@@ -14,7 +14,9 @@ examples:
   jde-lightning track street.mp4 --weights last.ckpt --output results --video
   jde-lightning track MOT17/train --weights last.ckpt --split val_half --output results
   jde-lightning track 0 --weights last.ckpt --output results --video     (camera; Ctrl-C ends it)
-"""
+
+Reading, the network, tracking and drawing overlap. What is interrupted before its end is written too, complete up to
+there, as NAME.partial.txt and NAME.partial.mp4. More in docs/tracking_videos.md."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", required=True, type=Path, metavar="DIR", help="folder for NAME.txt and NAME.mp4")
     add("--video", action="store_true", help="write an annotated video too")
     add("--pictures", action="store_true", help="write annotated frames too, as DIR/NAME/000001.jpg")
+    group = parser.add_argument_group("source")
+    add = group.add_argument
+    add("--fps", type=float, metavar="N", help="frames per second (default: as the source tells; 30 for image folders)")
+    add("--reconnect", type=int, default=5, metavar="N", help="tries to reopen a dropped stream (default: 5; 0: none)")
     group = parser.add_argument_group("tracking")
     add = group.add_argument
     add("--tracker", default="yolo11_jde", metavar="NAME", help="yolo11_jde (default), fairmot, or a YAML file")
@@ -67,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     if args.batch_size < 1:
         msg = f"--batch-size must be at least 1, got {args.batch_size}"
         raise InputError(msg)
-    sources = open_sources(args.source, args.split, args.half_convention)
+    sources = open_sources(args.source, args.split, args.half_convention, args.fps, args.reconnect)
     # The tracker's file is checked before the network is loaded, which takes longer.
     load_tracker_factory(args.tracker)
 
@@ -87,9 +93,10 @@ def run(args: argparse.Namespace) -> int:
     factory = load_tracker_factory(args.tracker, appearance=predictor.appearance and not args.no_appearance)
     for summary in track_sources(sources, predictor, factory, args.output, args.batch_size, args.video, args.pictures):
         stages = ", ".join(f"{stage} {value:.1f}" for stage, value in summary.milliseconds().items())
+        dropped = f" ({summary.dropped} dropped)" if summary.dropped else ""
         sys.stdout.write(
-            f"{summary.name}: {summary.frames} frames, {summary.identities} identities, {summary.boxes} boxes, "
-            f"{summary.frames_per_second:.1f} frames/s (ms per frame: {stages})\n"
+            f"{summary.name}: {summary.frames} frames{dropped}, {summary.identities} identities, "
+            f"{summary.boxes} boxes, {summary.frames_per_second:.1f} frames/s (ms per frame: {stages})\n"
         )
         for path in (summary.result, summary.video, summary.pictures):
             if path is not None:

@@ -3,61 +3,18 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
-
-import cv2
-import numpy as np
-import numpy.typing as npt
 
 from jde_lightning.data.images import IMAGE_SUFFIXES, decode
 from jde_lightning.errors import InputError
+from jde_lightning.inference.frames import DEFAULT_FRAME_RATE, Frame, FrameSource, check_frame_rate
+from jde_lightning.inference.live_source import LiveSource
+from jde_lightning.inference.video_source import VideoSource, open_capture, told_frame_rate, told_length
 from jde_lightning.metrics.sequences import HalfConvention, Split, read_seqinfo, split_frames
 
 _LOG = logging.getLogger(__name__)
-
-DEFAULT_FRAME_RATE = 30.0
-_HIGHEST_FRAME_RATE = 1000.0
-
-
-class Frame(NamedTuple):
-    """One image of a source.
-
-    Attributes:
-        number: as the source counts, from 1; of a MOTChallenge sequence the number in the file name.
-        image: ``(H, W, 3)`` uint8 BGR.
-    """
-
-    number: int
-    image: npt.NDArray[np.uint8]
-
-
-class FrameSource(ABC):
-    """Frames in order, to be iterated once or again from the start.
-
-    Attributes:
-        name: for the files that are written about it.
-        frame_rate: frames per second.
-        length: number of frames, ``None`` where only the end will tell.
-        live: whether frames arrive in their own time and end when the user says so.
-    """
-
-    name: str
-    frame_rate: float
-    length: int | None
-    live: bool = False
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames in order.
-
-        Raises:
-            InputError: if an image cannot be read; it names the file.
-        """
 
 
 class ImageFolder(FrameSource):
@@ -91,17 +48,24 @@ class MOTSequence(ImageFolder):
         split: the whole sequence, or one half of it.
         half_convention: where the second half of ``N`` frames begins: at ``N // 2 + 2`` (CenterTrack, ByteTrack) or
             at ``N // 2 + 1`` (FairMOT, YOLO11-JDE).
+        frame_rate: frames per second; what ``seqinfo.ini`` says if omitted.
 
     Raises:
         InputError: if there is no image, a file name has no number, or ``seqinfo.ini`` cannot be read.
     """
 
-    def __init__(self, folder: Path, split: Split = "all", half_convention: HalfConvention = "centertrack") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: Split = "all",
+        half_convention: HalfConvention = "centertrack",
+        frame_rate: float | None = None,
+    ) -> None:
         path = folder / "seqinfo.ini"
         info = read_seqinfo(path) if path.is_file() else None
-        rate = info.frame_rate if info else None
+        rate = (info.frame_rate if info else None) if frame_rate is None else frame_rate
         if rate is None:
-            _LOG.warning("%s: no frameRate in seqinfo.ini; %g is assumed", folder, DEFAULT_FRAME_RATE)
+            _LOG.warning("%s: no frameRate in seqinfo.ini; %g is assumed (--fps)", folder, DEFAULT_FRAME_RATE)
         super().__init__(folder / _image_folder(path), rate or DEFAULT_FRAME_RATE)
         self.name = folder.resolve().name
         numbered = sorted((_frame_number(file), file) for _, file in self.files)
@@ -113,62 +77,6 @@ class MOTSequence(ImageFolder):
         if not self.files:
             msg = f"{folder}: none of its {len(numbered)} images is in {split} of {total} frames; use --split all"
             raise InputError(msg)
-
-
-class VideoSource(FrameSource):
-    """A video file, a camera or a stream, through OpenCV.
-
-    Args:
-        source: path, address, or number of a camera.
-        name: for the files that are written about it.
-
-    Raises:
-        InputError: if it cannot be opened.
-    """
-
-    def __init__(self, source: str | int, name: str) -> None:
-        self.source = source
-        self.name = name
-        capture = self._open()
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        capture.release()
-        # Cameras and some streams say 0, NaN or a time base of 90000 instead of a rate.
-        plausible = math.isfinite(rate) and 0 < rate <= _HIGHEST_FRAME_RATE
-        if not plausible:
-            _LOG.warning("%s does not tell its frame rate; %g is assumed", source, DEFAULT_FRAME_RATE)
-        self.frame_rate = rate if plausible else DEFAULT_FRAME_RATE
-        self.length = int(count) if math.isfinite(count) and count > 0 else None
-        self.live = isinstance(source, int) or ("://" in source and self.length is None)
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames until the video ends or the camera stops."""
-        capture = self._open()
-        number = 0
-        try:
-            while True:
-                read, image = capture.read()
-                if not read:
-                    break
-                number += 1
-                yield Frame(number, image)
-        finally:
-            capture.release()
-        if number == 0:
-            msg = f"{self.source}: opens, but no frame of it can be decoded; is the file complete?"
-            raise InputError(msg)
-        # The count in the header is an estimate; only a clear lack is worth a word.
-        if self.length is not None and number < 0.95 * self.length:
-            _LOG.warning("%s: ends after %d of %d frames; is the file complete?", self.source, number, self.length)
-
-    def _open(self) -> cv2.VideoCapture:
-        """Open the video, or say in one line that it cannot be."""
-        capture = cv2.VideoCapture(self.source)
-        if not capture.isOpened():
-            what = f"camera {self.source}" if isinstance(self.source, int) else self.source
-            msg = f"{what}: cannot be opened as a video; a file may be damaged or its codec unknown to OpenCV"
-            raise InputError(msg)
-        return capture
 
 
 def open_source(source: str) -> FrameSource:
@@ -185,7 +93,11 @@ def open_source(source: str) -> FrameSource:
 
 
 def open_sources(
-    source: str, split: Split = "all", half_convention: HalfConvention = "centertrack"
+    source: str,
+    split: Split = "all",
+    half_convention: HalfConvention = "centertrack",
+    frame_rate: float | None = None,
+    reconnects: int = 5,
 ) -> list[FrameSource]:
     """Open whatever the user calls a source.
 
@@ -194,36 +106,55 @@ def open_sources(
             address of a stream.
         split: which half of the frames of MOTChallenge sequences.
         half_convention: where the halves part; see :class:`MOTSequence`.
+        frame_rate: frames per second. If omitted, what the source tells, and 30 where it tells nothing.
+        reconnects: how often in a row a dropped camera or stream is opened again before it counts as ended.
 
     Returns:
         One source; for a folder of sequences one for each, by name.
 
     Raises:
-        InputError: if there is no such source, it cannot be read, or a split of something else than a MOTChallenge
-            sequence is wanted.
+        InputError: if there is no such source, it cannot be read, a split of something else than a MOTChallenge
+            sequence is wanted, or a number is out of range.
     """
+    if frame_rate is not None:
+        check_frame_rate(frame_rate)
+    if reconnects < 0:
+        msg = f"--reconnect must be at least 0, got {reconnects}"
+        raise InputError(msg)
     path = Path(source).expanduser()
     sequences = _sequence_folders(path) if path.is_dir() else []
     if sequences:
-        return [MOTSequence(folder, split, half_convention) for folder in sequences]
+        return [MOTSequence(folder, split, half_convention, frame_rate) for folder in sequences]
     if split != "all":
         msg = f"{source}: --split {split} needs MOTChallenge sequences (a folder with seqinfo.ini and img1/)"
         raise InputError(msg)
     if path.is_dir():
-        return [ImageFolder(path)]
+        return [ImageFolder(path, frame_rate or DEFAULT_FRAME_RATE)]
     if path.is_file():
-        return [VideoSource(str(path), path.stem)]
+        return [VideoSource(str(path), path.stem, frame_rate)]
     if source.isdecimal():
-        return [VideoSource(int(source), f"camera{source}")]
+        return [_address(int(source), f"camera{source}", frame_rate, reconnects)]
     if "://" in source:
         stem = source.split("://", 1)[1].split("?", 1)[0].rstrip("/")
         stem = re.sub(r"\.\w{2,4}$", "", stem.rsplit("/", 1)[-1]) or "stream"
-        return [VideoSource(source, re.sub(r"[^\w.-]+", "_", stem))]
+        return [_address(source, re.sub(r"[^\w.-]+", "_", stem), frame_rate, reconnects)]
     msg = (
         f"{source}: no such file or folder; a source is a video file, a folder of images, "
         "a MOTChallenge sequence, the number of a camera, or an address such as rtsp://..."
     )
     raise InputError(msg)
+
+
+def _address(source: str | int, name: str, frame_rate: float | None, reconnects: int) -> FrameSource:
+    """A camera or an address, which may be that of a stream or of a file: a file tells its length."""
+    capture = open_capture(source)
+    try:
+        if isinstance(source, str) and told_length(capture) is not None:
+            return VideoSource(source, name, frame_rate)
+        rate = told_frame_rate(capture, source) if frame_rate is None else frame_rate
+        return LiveSource(source, name, rate, reconnects)
+    finally:
+        capture.release()
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

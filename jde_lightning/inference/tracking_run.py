@@ -1,30 +1,34 @@
-"""The loop of the ``track`` verb: frames in, detections, tracks, files out."""
+"""The run of the ``track`` verb: frames in, detections, tracks, files out.
+
+A thread reads ahead, this one runs the network on batches, a thread tracks in order, a thread draws and encodes.
+"""
 
 from __future__ import annotations
 
+import inspect
 import logging
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from jde_lightning.files import written_whole
-from jde_lightning.inference.drawing import Trails, draw_tracks
-from jde_lightning.inference.sources import Frame, FrameSource
-from jde_lightning.inference.tracker_config import TrackerFactory
-from jde_lightning.inference.video import VideoWriter
+from jde_lightning.errors import InputError
+from jde_lightning.inference.frames import Frame, FrameSource
+from jde_lightning.inference.painting import Painter
+from jde_lightning.inference.pipeline import ReadAhead, Stage
+from jde_lightning.inference.stopwatch import Stopwatch
+from jde_lightning.inference.tracker_config import TrackerFactory, TrackerLike
 from jde_lightning.metrics.in_memory import write_results
 from jde_lightning.structures import Detections, Tracks
 
 _LOG = logging.getLogger(__name__)
+
+_STAGES = ("read", "detect", "track", "draw", "write")
 
 
 class DetectorLike(Protocol):
@@ -46,10 +50,13 @@ class TrackingSummary:
         video: the annotated video, if one was wanted.
         pictures: the folder of annotated frames, if they were wanted.
         frames: number of frames.
+        dropped: number of frames of a live source that came while the network was busy, and were left out.
         boxes: number of boxes over all frames.
         identities: number of different identities.
         highest_score: confidence of the surest detection; 0 where nothing was detected.
-        seconds: time spent in each stage: read, detect, track, draw, write.
+        elapsed: seconds from the first frame read to the last one written.
+        seconds: time spent in each stage: read, detect, track, draw, write. Stages overlap, so that the sum may be
+            more than ``elapsed``.
     """
 
     name: str
@@ -57,29 +64,21 @@ class TrackingSummary:
     video: Path | None = None
     pictures: Path | None = None
     frames: int = 0
+    dropped: int = 0
     boxes: int = 0
     identities: int = 0
     highest_score: float = 0.0
+    elapsed: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def frames_per_second(self) -> float:
-        """Frames per second of all stages together; 0 where nothing was done."""
-        total = sum(self.seconds.values())
-        return self.frames / total if total > 0 else 0.0
+        """Frames per second from end to end; 0 where nothing was done."""
+        return self.frames / self.elapsed if self.elapsed > 0 else 0.0
 
     def milliseconds(self) -> dict[str, float]:
         """Milliseconds per frame of each stage."""
-        return {stage: 1000 * seconds / max(self.frames, 1) for stage, seconds in self.seconds.items()}
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the time of a block to a stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+        return {name: 1000 * self.seconds[name] / max(self.frames, 1) for name in _STAGES if name in self.seconds}
 
 
 def track_sources(
@@ -111,15 +110,19 @@ def track_source(
 ) -> TrackingSummary:
     """Track in one source and write ``NAME.txt``, and if wanted ``NAME.mp4`` and the folder ``NAME`` of pictures.
 
-    Files are written whole. An interrupt (Ctrl-C) is how a camera or stream is ended, so its files are completed;
-    of anything else no result and no video is left, because one that stops early would pass for a bad tracker.
+    Files are written whole. An interrupt (Ctrl-C) is how a camera or stream is ended, so it completes the files. If
+    anything else is interrupted, or one of its frames cannot be read, the files hold all frames up to there and are
+    called ``NAME.partial.txt`` and ``NAME.partial.mp4``: under the usual name, results that stop early would pass for
+    a bad tracker. After any other error there are none.
 
     Args:
         source: the frames.
         detector: finds objects in a batch of images.
         make_tracker: makes a fresh tracker for the frame rate of the source.
         output: folder for the files.
-        batch_size: frames that are detected at once; live sources go frame by frame, for the sake of delay.
+        batch_size: frames that are detected at once; as many more wait before each stage. Live sources go frame by
+            frame, and what comes while the network is busy is dropped except for the latest, both for the sake of
+            delay.
         video: whether to write an annotated video.
         pictures: whether to write annotated frames as JPEG files.
 
@@ -129,89 +132,128 @@ def track_source(
     Raises:
         InputError: if a frame cannot be read.
     """
-    summary = TrackingSummary(source.name, output / f"{source.name}.txt")
-    results: dict[int, Tracks] = {}
-    with ExitStack() as files:
-        painter = _Painter(source, detector.class_names, summary, output, files, video, pictures)
-        bar = files.enter_context(tqdm(total=source.length, desc=source.name, unit="frame", disable=None))
-        tracker = make_tracker(source.frame_rate)
-        try:
-            for frame, detections in _detected(source, detector, batch_size, summary):
-                with summary.timed("track"):
-                    tracks = tracker.update(detections, image=frame.image)
-                results[frame.number] = tracks
-                summary.highest_score = max(summary.highest_score, float(detections.scores.max(initial=0)))
-                painter.paint(frame, tracks)
-                summary.frames += 1
-                bar.set_postfix_str(", ".join(f"{k} {v:.1f} ms" for k, v in summary.milliseconds().items()), False)
-                bar.update()
-        except KeyboardInterrupt:
-            if not source.live:
-                raise
-            _LOG.info("%s: ended after %d frames", source.name, summary.frames)
-        write_results(summary.result, list(results), list(results.values()))
-    summary.boxes = sum(map(len, results.values()))
-    summary.identities = len({int(i) for tracks in results.values() for i in tracks.ids})
-    if summary.frames and not summary.boxes:
-        _LOG.warning(
-            "%s: nobody was tracked; the surest detection has a confidence of %.2f, and a tracker starts tracks only "
-            "above its own threshold (new_track_thresh in the file of --tracker, 0.6 by default). A network that was "
-            "trained for minutes wants a lower one: begin with a copy of configs/trackers/short_training.yaml",
-            summary.name,
-            summary.highest_score,
-        )
-    return summary
-
-
-def _detected(
-    source: FrameSource, detector: DetectorLike, batch_size: int, summary: TrackingSummary
-) -> Iterator[tuple[Frame, Detections]]:
-    """Yield the frames of a source with their detections, in order."""
-    frames = iter(source)
+    tracker = make_tracker(source.frame_rate)
     size = 1 if source.live else batch_size
-    while True:
-        with summary.timed("read"):
-            batch = list(islice(frames, size))
-        if not batch:
-            return
-        with summary.timed("detect"):
-            found = detector.detect([frame.image for frame in batch])
-        yield from zip(batch, found, strict=True)
+    cut_short: BaseException | None = None
+    with ExitStack() as stack:
+        run = _Run(stack, source, tracker, detector.class_names, output, video, pictures)
+        paint = stack.enter_context(Stage(run.paint, size, "paint"))
+        track = stack.enter_context(Stage(lambda found: paint.put(run.track(*found)), size, "track"))
+        ahead = stack.enter_context(ReadAhead(run.times.iterate("read", source), size, source.live, source.stop))
+        try:
+            while batch := ahead.take(size):
+                with run.times.stage("detect"):
+                    found = detector.detect([frame.image for frame in batch])
+                for item in zip(batch, found, strict=True):
+                    track.put(item)
+            track.finish()
+            paint.finish()
+        except (KeyboardInterrupt, InputError) as reason:
+            # What has been detected by now is tracked and written; if one of these stages is the reason, it says so.
+            track.finish()
+            paint.finish()
+            cut_short = reason
+        run.summary.dropped = ahead.dropped
+    if isinstance(cut_short, KeyboardInterrupt) and source.live:
+        cut_short = None
+    run.write_files(complete=cut_short is None)
+    if cut_short is not None:
+        raise cut_short
+    return run.summary
 
 
-class _Painter:
-    """Draws the tracks of each frame into the video and the pictures that were asked for."""
+class _Run:
+    """One tracker on its way through one source, and the files that come of it."""
 
     def __init__(
         self,
+        stack: ExitStack,
         source: FrameSource,
+        tracker: TrackerLike,
         class_names: Sequence[str],
-        summary: TrackingSummary,
         output: Path,
-        files: ExitStack,
         video: bool,
         pictures: bool,
     ) -> None:
-        self._class_names = class_names
-        self._summary = summary
-        self._trails = Trails(length=max(2, round(source.frame_rate)))
-        self._video: VideoWriter | None = None
-        if video:
-            summary.video = output / f"{source.name}.mp4"
-            self._video = files.enter_context(VideoWriter(summary.video, source.frame_rate))
-        if pictures:
-            summary.pictures = output / source.name
+        self.source = source
+        self.times = Stopwatch()
+        self.summary = TrackingSummary(
+            source.name,
+            result=output / f"{source.name}.txt",
+            video=output / f"{source.name}.mp4" if video else None,
+            pictures=output / source.name if pictures else None,
+            seconds=self.times.seconds,
+        )
+        self._tracker: Any = tracker  # whose update may or may not know of elapsed frames
+        self._knows_elapsed = "elapsed_frames" in inspect.signature(tracker.update).parameters
+        self._results: dict[int, Tracks] = {}
+        self._last_number: int | None = None
+        self._bar = stack.enter_context(tqdm(total=source.length, desc=source.name, unit="frame", disable=None))
+        # Until the end is reached, a video is a partial one.
+        path = _partial(self.summary.video) if self.summary.video is not None else None
+        self._painter = stack.enter_context(Painter(source, class_names, self.times, path, self.summary.pictures))
 
-    def paint(self, frame: Frame, tracks: Tracks) -> None:
-        """Draw one frame, and write it."""
-        if self._video is None and self._summary.pictures is None:
-            return
-        with self._summary.timed("draw"):
-            self._trails.update(tracks)
-            drawn = draw_tracks(frame.image, tracks, self._trails, frame.number, self._class_names)
-        with self._summary.timed("write"):
-            if self._video is not None:
-                self._video.write(drawn)
-            if self._summary.pictures is not None:
-                with written_whole(self._summary.pictures / f"{frame.number:06d}.jpg") as path:
-                    path.write_bytes(cv2.imencode(".jpg", drawn)[1].tobytes())
+    def track(self, frame: Frame, detections: Detections) -> tuple[Frame, Tracks]:
+        """Track in the next frame."""
+        elapsed = 1 if self._last_number is None else frame.number - self._last_number
+        # Trackers of others need not know that frames can be missing.
+        more = {"elapsed_frames": elapsed} if elapsed > 1 and self._knows_elapsed else {}
+        with self.times.stage("track"):
+            tracks = self._tracker.update(detections, image=frame.image, **more)
+        self._last_number = frame.number
+        self._results[frame.number] = tracks
+        self.summary.highest_score = max(self.summary.highest_score, float(detections.scores.max(initial=0)))
+        return frame, tracks
+
+    def paint(self, tracked: tuple[Frame, Tracks]) -> None:
+        """Draw and write the next frame, with which it is done."""
+        self._painter.paint(*tracked)
+        self.summary.frames += 1
+        self.summary.elapsed = self.times.elapsed
+        if not self._bar.disable:
+            stages = ", ".join(f"{k} {v:.1f}" for k, v in self.summary.milliseconds().items())
+            rate = self.summary.frames_per_second
+            self._bar.set_postfix_str(f"{rate:.1f} frames/s; ms per frame: {stages}", refresh=False)
+            self._bar.update()
+
+    def write_files(self, complete: bool) -> None:
+        """Write the result file, give the video its name, and count.
+
+        Args:
+            complete: whether the source was read to its end.
+        """
+        summary, tracks = self.summary, list(self._results.values())
+        result, video = summary.result, summary.video
+        if complete:
+            write_results(result, list(self._results), tracks)
+            _partial(result).unlink(missing_ok=True)  # of an earlier run
+            if video is not None and _partial(video).exists():
+                _partial(video).replace(video)
+        elif summary.frames:
+            write_results(_partial(result), list(self._results), tracks)
+            names = _partial(result).name + (f" and {_partial(video).name}" if video is not None else "")
+            of = f" of {self.source.length}" if self.source.length is not None else ""
+            _LOG.warning(
+                "%s: ended early; %s in %s hold all %d%s frames up to frame %d",
+                *(summary.name, names, result.parent, summary.frames, of, self._last_number),
+            )
+        summary.boxes = sum(map(len, tracks))
+        summary.identities = len({int(i) for each in tracks for i in each.ids})
+        if summary.frames and not summary.boxes:
+            _warn_of_nobody(summary)
+
+
+def _partial(path: Path) -> Path:
+    """Name of a file about a source that was not read to its end."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+def _warn_of_nobody(summary: TrackingSummary) -> None:
+    """Say why there may be no track at all."""
+    _LOG.warning(
+        "%s: nobody was tracked; the surest detection has a confidence of %.2f, and a tracker starts tracks only "
+        "above its own threshold (new_track_thresh in the file of --tracker, 0.6 by default). A network that was "
+        "trained for minutes wants a lower one: begin with a copy of configs/trackers/short_training.yaml",
+        summary.name,
+        summary.highest_score,
+    )

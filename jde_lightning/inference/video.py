@@ -23,8 +23,8 @@ Picture = npt.NDArray[np.uint8]
 class _Encoder(Protocol):
     """What turns pictures of one even size into a file."""
 
-    def write(self, picture: Picture) -> None:
-        """Append a picture."""
+    def write(self, picture: Picture, position: int) -> None:
+        """Append a picture that is shown from frame ``position`` on, counted from 0."""
 
     def close(self) -> None:
         """Write what is left, and the index of the file."""
@@ -39,6 +39,9 @@ class VideoWriter:
         path: of the video, ``.mp4``.
         frame_rate: frames per second.
 
+    Attributes:
+        frames: number of pictures that were written.
+
     Example:
         >>> with VideoWriter(Path("out.mp4"), 30) as video:
         ...     video.write(picture)
@@ -51,22 +54,33 @@ class VideoWriter:
         self._encoder: _Encoder | None = None
         self._file = ExitStack()
         self._size = (0, 0)
+        self._next_position = 0
 
     def __enter__(self) -> VideoWriter:
         return self
 
-    def write(self, picture: Picture) -> None:
+    def write(self, picture: Picture, position: int | None = None) -> None:
         """Append a picture.
 
         Args:
             picture: ``(H, W, 3)`` uint8 BGR.
+            position: frame of the video from which on it is shown, counted from 0; the next one if omitted. Over
+                frames that are left out, the previous picture stays.
+
+        Raises:
+            ValueError: if the position is not after that of the previous picture.
         """
+        position = self._next_position if position is None else position
+        if position < self._next_position:
+            msg = f"position must be at least {self._next_position}, got {position}"
+            raise ValueError(msg)
         if self._encoder is None:
             # The file is opened late: without a picture there is no size, and no video.
             self._size = (picture.shape[1] + picture.shape[1] % 2, picture.shape[0] + picture.shape[0] % 2)
             temporary = self._file.enter_context(written_whole(self.path))
             self._encoder = _open_encoder(temporary, self.frame_rate, self._size)
-        self._encoder.write(fit(picture, self._size))
+        self._encoder.write(fit(picture, self._size), position)
+        self._next_position = position + 1
         self.frames += 1
 
     def __exit__(
@@ -135,15 +149,18 @@ class _PyAVEncoder:
 
         self._frame_of: Any = av.VideoFrame.from_ndarray
         self._container: Any = av.open(str(path), mode="w", format="mp4", options={"movflags": "+faststart"})
-        self._stream = self._container.add_stream(codec, rate=Fraction(frame_rate).limit_denominator(1001))
+        rate = Fraction(frame_rate).limit_denominator(1001)
+        self._frame_time = 1 / rate
+        self._stream = self._container.add_stream(codec, rate=rate)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         if codec == "libx264":
             self._stream.options = {"crf": "23", "preset": "veryfast"}
 
-    def write(self, picture: Picture) -> None:
+    def write(self, picture: Picture, position: int) -> None:
         """Append a picture."""
         frame = self._frame_of(np.ascontiguousarray(picture), format="bgr24")
+        frame.pts, frame.time_base = position, self._frame_time
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
@@ -162,10 +179,15 @@ class _OpenCVEncoder:
         if not self._writer.isOpened():
             msg = f"OpenCV cannot write a video to {path}"
             raise OSError(msg)
+        self._last: Picture | None = None
+        self._frames = 0
 
-    def write(self, picture: Picture) -> None:
-        """Append a picture."""
+    def write(self, picture: Picture, position: int) -> None:
+        """Append a picture; this format knows no longer frames, so the previous one is repeated up to it."""
+        for _ in range(position - self._frames):
+            self._writer.write(picture if self._last is None else self._last)
         self._writer.write(picture)
+        self._last, self._frames = picture, position + 1
 
     def close(self) -> None:
         """Write the index of the file."""

@@ -5,7 +5,19 @@ import pytest
 
 from jde_lightning.cli import main
 
-VERBS = ["fit", "validate", "test", "predict", "track", "evaluate", "cache", "tune", "ablate", "data synthesize"]
+VERBS = [
+    "fit",
+    "validate",
+    "test",
+    "predict",
+    "track",
+    "evaluate",
+    "cache",
+    "tune",
+    "submit",
+    "ablate",
+    "data synthesize",
+]
 
 
 def test_help_lists_every_verb_with_a_line(capsys):
@@ -42,7 +54,7 @@ def test_version(capsys):
     assert capsys.readouterr().out.startswith("jde-lightning 0.")
 
 
-@pytest.mark.parametrize("verb", [["track"], ["evaluate"], ["data", "synthesize"]])
+@pytest.mark.parametrize("verb", [["track"], ["evaluate"], ["submit"], ["data", "synthesize"]])
 def test_own_verbs_have_help_with_an_example(verb, capsys):
     assert main([*verb, "--help"]) == 0
     out = capsys.readouterr().out

@@ -7,7 +7,8 @@ import pytest
 
 from jde_lightning.errors import InputError
 from jde_lightning.inference import sources
-from jde_lightning.inference.sources import DEFAULT_FRAME_RATE, VideoSource, natural_key, open_source, open_sources
+from jde_lightning.inference.live_source import LiveSource
+from jde_lightning.inference.sources import DEFAULT_FRAME_RATE, natural_key, open_source, open_sources
 
 
 def image(value, height=24, width=32):
@@ -64,7 +65,7 @@ class FakeCapture:
     frames = 3
     opened = True
 
-    def __init__(self, source):
+    def __init__(self, source, *limits):
         self.left = self.frames
 
     def isOpened(self):  # noqa: N802
@@ -87,8 +88,9 @@ def test_camera_without_a_frame_rate_gets_a_default_and_a_warning(monkeypatch, c
     monkeypatch.setattr(FakeCapture, "properties", {cv2.CAP_PROP_FPS: rate, cv2.CAP_PROP_FRAME_COUNT: -1})
     (source,) = open_sources("0")
     assert (source.name, source.frame_rate, source.length, source.live) == ("camera0", DEFAULT_FRAME_RATE, None, True)
+    assert isinstance(source, LiveSource)
     assert "does not tell its frame rate" in caplog.text
-    assert len(list(source)) == 3
+    assert open_sources("0", frame_rate=12.5)[0].frame_rate == 12.5
 
 
 @pytest.mark.parametrize(
@@ -119,20 +121,6 @@ def test_missing_camera(monkeypatch):
         open_source("7")
 
 
-def test_video_without_frames(monkeypatch):
-    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
-    monkeypatch.setattr(FakeCapture, "frames", 0)
-    with pytest.raises(InputError, match=r"a\.mp4: opens, but no frame"):
-        list(VideoSource("a.mp4", "a"))
-
-
-def test_video_that_ends_early_is_reported(monkeypatch, caplog):
-    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
-    monkeypatch.setattr(FakeCapture, "properties", {cv2.CAP_PROP_FPS: 25.0, cv2.CAP_PROP_FRAME_COUNT: 100})
-    assert len(list(VideoSource("a.mp4", "a"))) == 3
-    assert "ends after 3 of 100 frames" in caplog.text
-
-
 def test_folder_of_images_in_natural_order(tmp_path):
     for name, value in (("frame10.png", 30), ("frame2.png", 20), ("Frame1.PNG", 10)):
         cv2.imwrite(str(tmp_path / name.lower()), image(value))
@@ -153,6 +141,27 @@ def test_folder_without_images_says_what_it_found(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(InputError, match=r"no images .* in this folder, found notes\.txt"):
         open_source(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["folder", "sequence", "video"])
+def test_frame_rate_that_is_given_wins(tmp_path, video, kind):
+    write_sequence(tmp_path / "S", [1, 2])
+    write_sequence(tmp_path / "images", [1, 2])
+    (tmp_path / "images/img1").rename(tmp_path / "frames")
+    source = {"folder": tmp_path / "frames", "sequence": tmp_path / "S", "video": video}[kind]
+    assert open_sources(str(source), frame_rate=7.5)[0].frame_rate == 7.5
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), 5000.0])
+def test_impossible_frame_rate(tmp_path, rate):
+    write_sequence(tmp_path / "S", [1])
+    with pytest.raises(InputError, match=r"--fps must be above 0 and at most 1000 frames per second, got"):
+        open_sources(str(tmp_path / "S"), frame_rate=rate)
+
+
+def test_negative_number_of_tries():
+    with pytest.raises(InputError, match="--reconnect must be at least 0, got -1"):
+        open_sources("0", reconnects=-1)
 
 
 def test_damaged_image_is_named(tmp_path):

@@ -1,3 +1,6 @@
+import signal
+import threading
+import time
 from typing import ClassVar
 
 import cv2
@@ -5,36 +8,58 @@ import numpy as np
 import pytest
 
 from jde_lightning.errors import InputError
+from jde_lightning.inference import tracking_run
+from jde_lightning.inference.drawing import Trails, draw_tracks
 from jde_lightning.inference.sources import Frame, FrameSource, open_sources
 from jde_lightning.inference.tracking_run import track_source, track_sources
+from jde_lightning.metrics.in_memory import format_results
 from jde_lightning.structures import Detections, Tracks
+
+LONG = 20.0
+"""Seconds after which a test that waits for a thread gives up."""
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left():
+    before = set(threading.enumerate())
+    yield
+    assert not [t for t in threading.enumerate() if t not in before and t.name != "tqdm_monitor"]
 
 
 class Source(FrameSource):
-    """``length`` dark frames; raises ``error`` instead of frame ``fails_at``."""
+    """``length`` dark frames; raises ``error`` instead of frame ``fails_at``.
+
+    A live one delivers a frame for each release of ``pace``, of which there is one to begin with.
+    """
 
     def __init__(self, name="walk", length=5, first=1, live=False, fails_at=None, error=KeyboardInterrupt):
         self.name, self.length, self.first, self.live = name, length, first, live
         self.frame_rate = 25.0
         self.fails_at, self.error = fails_at, error
+        self.pace = threading.Semaphore(1)
 
     def __iter__(self):
         for number in range(self.first, self.first + self.length):
+            if self.live:
+                assert self.pace.acquire(timeout=LONG)
             if number == self.fails_at:
                 raise self.error
             yield Frame(number, np.full((48, 64, 3), number, np.uint8))
 
 
 class Detector:
-    """Finds one box that moves with the frame's grey value; remembers the sizes of its batches."""
+    """Finds one box that moves with the frame's grey value; remembers the sizes of its batches, and keeps the pace."""
 
     class_names = ("person",)
 
-    def __init__(self):
+    def __init__(self, source=None):
         self.batches = []
+        self.source = source
 
     def detect(self, images):
         self.batches.append(len(images))
+        if self.source is not None:
+            self.source.pace.release()
         return [Detections([[int(i[0, 0, 0]), 10, int(i[0, 0, 0]) + 8, 30]], [0.9]) for i in images]
 
 
@@ -82,9 +107,93 @@ def test_frames_reach_the_tracker_in_order_whatever_the_batch(tmp_path):
 
 
 def test_live_sources_do_not_wait_for_a_batch(tmp_path):
-    detector = Detector()
-    track_source(Source(length=3, live=True), detector, Tracker, tmp_path, batch_size=8)
+    source = Source(length=3, live=True)
+    detector = Detector(source)
+    summary = track_source(source, detector, Tracker, tmp_path, batch_size=8)
     assert detector.batches == [1, 1, 1]
+    assert (summary.frames, summary.dropped) == (3, 0)
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_live_frames_that_come_while_the_network_is_busy_are_dropped_except_for_the_latest(tmp_path, knows):
+    all_there = threading.Event()
+
+    class Camera(Source):
+        def __iter__(self):
+            yield from super().__iter__()
+            all_there.set()
+
+    class Busy(Detector):
+        def detect(self, images):
+            source.pace.release(10)
+            assert all_there.wait(LONG)
+            return super().detect(images)
+
+    class Respectful(Tracker):
+        def update(self, detections, image=None, elapsed_frames=1):
+            self.seen.append(elapsed_frames)
+            return Tracks.empty()
+
+    source = Camera("camera0", length=10, live=True)
+    tracker = Respectful if knows else Tracker
+    summary = track_source(source, Busy(), tracker, tmp_path, video=True)
+    assert (summary.frames, summary.dropped) == (2, 8)
+    assert Tracker.made[0].seen == ([1, 9] if knows else [(1, 1), (10, 10)])
+    # In the video the second picture comes after as much time as there was between the two.
+    capture = cv2.VideoCapture(str(summary.video))
+    assert capture.read()[0]
+    assert capture.read()[0]
+    assert capture.get(cv2.CAP_PROP_POS_MSEC) == pytest.approx(1000 * 9 / 25)
+
+
+def test_overlapping_changes_nothing(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    images = [cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), (96, 64)) for _ in range(23)]
+    found = [
+        Detections(np.c_[xy, xy + rng.uniform(5, 30, xy.shape)], rng.uniform(0.5, 1, len(xy)))
+        for xy in (rng.uniform(0, 60, (rng.integers(0, 6), 2)) for _ in images)
+    ]
+
+    class Recorded(Source):
+        def __iter__(self):
+            for number, image in enumerate(images, start=4):
+                time.sleep(rng.uniform(0, 0.003))
+                yield Frame(number, image)
+
+    class Replay(Detector):
+        def detect(self, given):
+            time.sleep(rng.uniform(0, 0.003))
+            indices = [next(i for i, image in enumerate(images) if image is one) for one in given]
+            return [found[i] for i in indices]
+
+    class Slow(Tracker):
+        def update(self, detections, image=None):
+            time.sleep(rng.uniform(0, 0.003))
+            n = len(detections)
+            ids = len(self.seen) + np.arange(1, n + 1)
+            self.seen.append(image)
+            return Tracks(detections.boxes, ids, detections.scores, detections.labels, np.arange(n))
+
+    serial, trails, expected, drawn = Slow(25.0), Trails(length=25), [], []
+    for number, (image, detections) in enumerate(zip(images, found, strict=True), start=4):
+        expected.append(serial.update(detections, image=image))
+        trails.update(expected[-1])
+        drawn.append(draw_tracks(image, expected[-1], trails, number, ["person"]))
+
+    written = []
+    real = tracking_run.Painter
+
+    class Watched(real):
+        def __init__(self, *args):
+            super().__init__(*args)
+            write = self._video.write
+            self._video.write = lambda picture, position: (written.append(picture), write(picture, position))
+
+    monkeypatch.setattr(tracking_run, "Painter", Watched)
+    summary = track_source(Recorded(length=23), Replay(), Slow, tmp_path, batch_size=4, video=True)
+    assert summary.result.read_text() == format_results(list(range(4, 27)), expected)
+    assert len(written) == 23
+    assert all(np.array_equal(a, b) for a, b in zip(written, drawn, strict=True))
 
 
 def test_summary_times_every_stage(tmp_path):
@@ -92,7 +201,9 @@ def test_summary_times_every_stage(tmp_path):
     assert set(summary.seconds) == {"read", "detect", "track", "draw", "write"}
     assert all(value > 0 for value in summary.seconds.values())
     assert summary.milliseconds()["read"] == pytest.approx(1000 * summary.seconds["read"] / 5)
-    assert summary.frames_per_second == pytest.approx(5 / sum(summary.seconds.values()))
+    assert list(summary.milliseconds()) == ["read", "detect", "track", "draw", "write"]
+    assert summary.frames_per_second == pytest.approx(5 / summary.elapsed)
+    assert summary.elapsed > max(summary.seconds.values())
 
 
 def test_original_frame_numbers_of_the_second_half(tmp_path):
@@ -137,25 +248,106 @@ def test_video_and_pictures(tmp_path):
     assert cv2.imread(str(summary.pictures / "000100.jpg")).max() > 150  # something is drawn
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, InputError("damaged image")])
-def test_interrupted_run_leaves_no_file_of_its_source_and_keeps_the_others(tmp_path, error):
+def frames_of(video):
+    capture = cv2.VideoCapture(str(video))
+    return sum(1 for _ in iter(lambda: capture.read()[0], False))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), InputError("damaged image")])
+def test_what_ends_early_is_whole_up_to_there_and_named_so(tmp_path, caplog, error):
     sources = [Source("a"), Source("b", fails_at=4, error=error)]
-    kind = error if isinstance(error, type) else type(error)
-    with pytest.raises(kind):
+    with pytest.raises(type(error)) as caught:
         list(track_sources(sources, Detector(), Tracker, tmp_path, batch_size=2, video=True))
-    assert names(tmp_path) == ["a.mp4", "a.txt"]
+    assert caught.value is error
+    assert names(tmp_path) == ["a.mp4", "a.txt", "b.partial.mp4", "b.partial.txt"]
+    assert np.loadtxt(tmp_path / "b.partial.txt", delimiter=",")[:, 0].tolist() == [1, 2, 3]
+    assert frames_of(tmp_path / "b.partial.mp4") == 3
+    expected = f"b: ended early; b.partial.txt and b.partial.mp4 in {tmp_path} hold all 3 of 5 frames up to frame 3"
+    assert expected in caplog.text
+
+
+def test_whole_run_replaces_the_files_of_the_interrupted_one(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        track_source(Source(fails_at=3), Detector(), Tracker, tmp_path, video=True)
+    track_source(Source(), Detector(), Tracker, tmp_path, video=True)
+    assert names(tmp_path) == ["walk.mp4", "walk.txt"]
+    assert frames_of(tmp_path / "walk.mp4") == 5
+
+
+def test_interrupted_run_leaves_the_files_of_a_whole_one(tmp_path):
+    track_source(Source(), Detector(), Tracker, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        track_source(Source(fails_at=3), Detector(), Tracker, tmp_path)
+    assert len((tmp_path / "walk.txt").read_text().splitlines()) == 5
+    assert len((tmp_path / "walk.partial.txt").read_text().splitlines()) == 2
+
+
+def test_nothing_is_left_of_a_run_that_ends_before_its_first_frame(tmp_path, caplog):
+    with pytest.raises(KeyboardInterrupt):
+        track_source(Source(fails_at=1), Detector(), Tracker, tmp_path, video=True)
+    assert names(tmp_path) == []
+    assert not caplog.records
+
+
+def test_ctrl_c_while_the_network_runs(tmp_path):
+    """The batch in the network is given up; what was tracked before is written."""
+
+    class Interrupted(Detector):
+        def detect(self, images):
+            if len(self.batches) == 2:
+                signal.raise_signal(signal.SIGINT)
+            return super().detect(images)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # where the shell ignores it, Python does too
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            track_source(Source(length=9), Interrupted(), Tracker, tmp_path, batch_size=2, video=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len((tmp_path / "walk.partial.txt").read_text().splitlines()) == 4
+    assert frames_of(tmp_path / "walk.partial.mp4") == 4
 
 
 def test_interrupt_ends_a_camera_with_whole_files(tmp_path):
     source = Source("camera0", live=True, fails_at=4)
-    summary = track_source(source, Detector(), Tracker, tmp_path, video=True)
+    summary = track_source(source, Detector(source), Tracker, tmp_path, video=True)
     assert summary.frames == 3
     assert len(summary.result.read_text().splitlines()) == 3
-    capture = cv2.VideoCapture(str(summary.video))
-    assert sum(1 for _ in iter(lambda: capture.read()[0], False)) == 3
+    assert names(tmp_path) == ["camera0.mp4", "camera0.txt"]
+    assert frames_of(summary.video) == 3
 
 
 def test_error_of_a_camera_is_not_swallowed(tmp_path):
+    source = Source(live=True, fails_at=2, error=RuntimeError)
     with pytest.raises(RuntimeError):
-        track_source(Source(live=True, fails_at=2, error=RuntimeError), Detector(), Tracker, tmp_path, video=True)
+        track_source(source, Detector(source), Tracker, tmp_path, video=True)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [("detect", RuntimeError), ("track", RuntimeError), ("track", InputError), ("draw", OSError), ("write", OSError)],
+)
+def test_error_of_any_stage_ends_the_run_as_it_is_and_leaves_nothing(tmp_path, monkeypatch, stage, kind):
+    error = kind(stage)
+    calls = []
+
+    def fail(*args, **kwargs):
+        calls.append(stage)
+        if len(calls) == 2:
+            raise error
+        return real(*args, **kwargs)
+
+    owner, name = {
+        "detect": (Detector, "detect"),
+        "track": (Tracker, "update"),
+        "draw": (tracking_run.Painter, "paint"),
+        "write": (tracking_run.Painter, "_position"),
+    }[stage]
+    real = getattr(owner, name)
+    # A function, unlike a partial, becomes a method.
+    monkeypatch.setattr(owner, name, lambda self, *args, **kwargs: fail(self, *args, **kwargs))
+    with pytest.raises(kind) as caught:
+        track_source(Source(length=50), Detector(), Tracker, tmp_path, batch_size=2, video=True)
+    assert caught.value is error
     assert names(tmp_path) == []

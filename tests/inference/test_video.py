@@ -100,7 +100,7 @@ def test_encoder_that_cannot_finish_leaves_nothing(tmp_path, monkeypatch):
         def __init__(self, path, rate, size):
             path.write_bytes(b"half a video")
 
-        def write(self, picture):
+        def write(self, picture, position):
             pass
 
         def close(self):
@@ -127,6 +127,31 @@ def test_fallback_writes_a_video_and_says_that_browsers_may_not_play_it(tmp_path
     assert (fps, len(frames)) == (25, 5)
     assert "PyAV is not installed" in caplog.text
     assert "which most browsers and notebooks do not play" in caplog.text
+
+
+@pytest.mark.parametrize("fallback", [False, True])
+def test_picture_stays_over_frames_that_are_left_out(tmp_path, monkeypatch, fallback):
+    if fallback:
+        without_av(monkeypatch)
+    else:
+        pytest.importorskip("av")
+    with VideoWriter(tmp_path / "a.mp4", 10) as video:
+        video.write(picture(HUES[0]), 0)
+        video.write(picture(HUES[1]), 4)
+        video.write(picture(HUES[2]))
+        with pytest.raises(ValueError, match="position must be at least 6, got 5"):
+            video.write(picture(HUES[2]), 5)
+    assert video.frames == 3
+    capture = cv2.VideoCapture(str(tmp_path / "a.mp4"))
+    shown = {}
+    while True:
+        read, frame = capture.read()
+        if not read:
+            break
+        shown[round(capture.get(cv2.CAP_PROP_POS_MSEC))] = frame.reshape(-1, 3).mean(axis=0)
+    assert list(shown) == ([0, 100, 200, 300, 400, 500] if fallback else [0, 400, 500])
+    for at, color in ((0, HUES[0]), (400, HUES[1]), (500, HUES[2])):
+        assert shown[at] == pytest.approx(color, abs=12)
 
 
 def test_fallback_that_cannot_open_says_so(tmp_path, monkeypatch):
