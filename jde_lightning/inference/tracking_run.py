@@ -149,7 +149,7 @@ def track_source(
             if not source.live:
                 raise
             _LOG.info("%s: ended after %d frames", source.name, summary.frames)
-        write_results(summary.result, list(results), list(results.values()))
+        write_results(summary.result, list(results), list(results.values()), len(detector.class_names))
     summary.boxes = sum(map(len, results.values()))
     summary.identities = len({int(i) for tracks in results.values() for i in tracks.ids})
     if summary.frames and not summary.boxes:
