@@ -11,8 +11,10 @@ HELP = "score MOTChallenge result files with HOTA, MOTA, IDF1 (equal to TrackEva
 _EPILOG = """example:
   jde-lightning evaluate --gt MOT17/train --results runs/track --sequences "*-FRCNN" \\
       --split val_half --json scores.json
+  jde-lightning evaluate --gt traffic/val --results runs/track --benchmark none --class-names person car
 
-The table shows percentages, the JSON file fractions: {"combined": {...}, "sequences": {SEQ: {...}}}."""
+The table shows percentages, the JSON file fractions: {"combined": {...}, "sequences": {SEQ: {...}}}, with several
+classes also "class_averaged": {...} and "classes": {NAME: {"combined": ..., "sequences": ...}}; docs/evaluation.md."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " (default: %(default)s)",
     )
     parser.add_argument("--sequences", nargs="+", metavar="NAME", help='names or patterns, e.g. "MOT17-*-FRCNN"')
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        type=int,
+        metavar="N",
+        help="evaluate several classes, by their numbers in column 8; needs --benchmark none",
+    )
+    parser.add_argument(
+        "--class-names", nargs="+", metavar="NAME", help="names of --classes; without those, of the classes 1, 2, ..."
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores to FILE")
 
 
@@ -61,12 +73,13 @@ def run(args: argparse.Namespace) -> int:
         The exit code.
     """
     from jde_lightning.files import written_whole
+    from jde_lightning.metrics.classes import named_classes
     from jde_lightning.metrics.folders import evaluate_folder
     from jde_lightning.metrics.tracking_table import tracking_table
 
-    scores = evaluate_folder(
-        args.gt, args.results, args.benchmark, args.split, args.half_convention, args.sequences, progress=True
-    )
+    classes = named_classes(args.classes, args.class_names)
+    chosen = (args.benchmark, args.split, args.half_convention, args.sequences)
+    scores = evaluate_folder(args.gt, args.results, *chosen, progress=True, classes=classes)
     print(tracking_table(scores))
     if args.json:
         with written_whole(args.json) as temporary:

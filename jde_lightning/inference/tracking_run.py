@@ -186,6 +186,7 @@ class _Run:
         )
         self._tracker: Any = tracker  # whose update may or may not know of elapsed frames
         self._knows_elapsed = "elapsed_frames" in inspect.signature(tracker.update).parameters
+        self._num_classes = len(class_names)
         self._results: dict[int, Tracks] = {}
         self._last_number: int | None = None
         self._bar = stack.enter_context(tqdm(total=source.length, desc=source.name, unit="frame", disable=None))
@@ -225,12 +226,12 @@ class _Run:
         summary, tracks = self.summary, list(self._results.values())
         result, video = summary.result, summary.video
         if complete:
-            write_results(result, list(self._results), tracks)
+            write_results(result, list(self._results), tracks, self._num_classes)
             _partial(result).unlink(missing_ok=True)  # of an earlier run
             if video is not None and _partial(video).exists():
                 _partial(video).replace(video)
         elif summary.frames:
-            write_results(_partial(result), list(self._results), tracks)
+            write_results(_partial(result), list(self._results), tracks, self._num_classes)
             names = _partial(result).name + (f" and {_partial(video).name}" if video is not None else "")
             of = f" of {self.source.length}" if self.source.length is not None else ""
             _LOG.warning(

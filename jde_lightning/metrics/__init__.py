@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 _HOME = {
     "DetectionAP": "jde_lightning.metrics.detection",
     "MOTRows": "jde_lightning.metrics.mot_challenge",
+    "MultiClassTrackingMetrics": "jde_lightning.metrics.tracking",
     "TrackingMetrics": "jde_lightning.metrics.tracking",
     "embedding_metrics": "jde_lightning.metrics.embeddings",
     "evaluate_folder": "jde_lightning.metrics.folders",
@@ -24,6 +25,7 @@ _HOME = {
 __all__ = [
     "DetectionAP",
     "MOTRows",
+    "MultiClassTrackingMetrics",
     "TrackingMetrics",
     "embedding_metrics",
     "evaluate_folder",
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from jde_lightning.metrics.folders import evaluate_folder
     from jde_lightning.metrics.in_memory import ground_truth_from_annotations, result_rows, write_results
     from jde_lightning.metrics.mot_challenge import MOTRows, read_ground_truth, read_results
-    from jde_lightning.metrics.tracking import TrackingMetrics
+    from jde_lightning.metrics.tracking import MultiClassTrackingMetrics, TrackingMetrics
     from jde_lightning.metrics.verification import verification_metrics
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, UsageError
+from jde_lightning.metrics.classes import class_averaged, rows_by_class
 from jde_lightning.metrics.mot_challenge import MOTRows, check_in_frames, read_ground_truth, read_results
-from jde_lightning.metrics.scores import scores_from_counts, sequence_counts, summed
+from jde_lightning.metrics.scores import Counts, Scores, scores_from_counts, sequence_counts, summed
 from jde_lightning.metrics.sequences import Benchmark, HalfConvention, Split, read_seqinfo, split_frames
 
-Scores = dict[str, "float | int"]
 
-
-class FolderScores(TypedDict):
-    """What :func:`evaluate_folder` returns.
+class ClassScores(TypedDict):
+    """Scores of one class, or of all together.
 
     Keys:
         combined: scores of all sequences together, from their summed counts.
@@ -27,6 +26,43 @@ class FolderScores(TypedDict):
     sequences: dict[str, Scores]
 
 
+class FolderScores(ClassScores, total=False):
+    """What :func:`evaluate_folder` returns. With several classes, the scores of the base are of all boxes alike.
+
+    Keys:
+        class_averaged: several classes only, the combined scores in which each class has the same weight.
+        classes: several classes only, the scores of each by its name.
+    """
+
+    class_averaged: Scores
+    classes: dict[str, ClassScores]
+
+
+class SequenceFiles(NamedTuple):
+    """The two files of one sequence.
+
+    Attributes:
+        name: of the sequence.
+        gt: its ground truth.
+        result: what the tracker found.
+    """
+
+    name: str
+    gt: Path
+    result: Path
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the sequence, ``None`` where ground truth is a flat file."""
+        return self.gt.parent.parent if self.gt.name == "gt.txt" else None
+
+    @property
+    def seqinfo(self) -> Path | None:
+        """The file ``seqinfo.ini``, ``None`` where there is none."""
+        path = self.folder / "seqinfo.ini" if self.folder else None
+        return path if path is not None and path.is_file() else None
+
+
 def evaluate_folder(
     gt_dir: Path | str,
     results_dir: Path | str,
@@ -35,6 +71,7 @@ def evaluate_folder(
     half_convention: HalfConvention = "centertrack",
     sequences: Sequence[str] | None = None,
     progress: bool = False,
+    classes: Mapping[str, int] | None = None,
 ) -> FolderScores:
     """Evaluate result files with HOTA, CLEAR MOT and the identity metrics.
 
@@ -51,14 +88,51 @@ def evaluate_folder(
         half_convention: where the first half ends, see :func:`jde_lightning.metrics.sequences.split_frames`.
         sequences: names or patterns (``MOT17-*-FRCNN``) of the sequences to evaluate; all if ``None``.
         progress: show a progress bar on stderr.
+        classes: number in column 8 of each class, by its name; ``None`` if all boxes are of one class. A box is only
+            ever compared with boxes of its own class.
 
     Returns:
         ``{"combined": scores, "sequences": {name: scores}}``, see
-        :func:`jde_lightning.metrics.scores.scores_from_counts`.
+        :func:`jde_lightning.metrics.scores.scores_from_counts`; with ``classes`` also ``"class_averaged": scores`` and
+        ``"classes": {name: {"combined": ..., "sequences": ...}}``.
 
     Raises:
-        InputError: if a folder, file or row is missing or wrong.
+        InputError: if a folder, file or row is missing or wrong, or classes are asked of a benchmark of one class.
     """
+    found = find_sequences(gt_dir, results_dir, sequences)
+    if progress:
+        from tqdm import tqdm
+
+        found = tqdm(found, desc="evaluate", unit="sequence", leave=False)
+    counts: dict[str, dict[str, Counts]] = {}  # class, sequence
+    for files in found:
+        gt, result = load_sequence(files, benchmark, split, half_convention, classes)
+        parts = [("", (gt, result))] if classes is None else rows_by_class(gt, result, classes)
+        for name, rows in parts:
+            counts.setdefault(name, {})[files.name] = sequence_counts(*rows, benchmark)
+    if classes is None:
+        return _scores(counts[""])
+    of_class = {name: _scores(of_sequence) for name, of_sequence in counts.items()}
+    together = {name: summed(part[name] for part in counts.values()) for name in next(iter(counts.values()))}
+    return {
+        **_scores(together),
+        "class_averaged": class_averaged(scores["combined"] for scores in of_class.values()),
+        "classes": of_class,
+    }
+
+
+def _scores(counts: Mapping[str, Counts]) -> ClassScores:
+    """Scores of each sequence, and of all."""
+    return {
+        "combined": scores_from_counts(summed(counts.values())),
+        "sequences": {name: scores_from_counts(count) for name, count in counts.items()},
+    }
+
+
+def find_sequences(
+    gt_dir: Path | str, results_dir: Path | str, sequences: Sequence[str] | None = None
+) -> list[SequenceFiles]:
+    """Find the files of each sequence, sorted by name; arguments and errors as for :func:`evaluate_folder`."""
     gt_files = _chosen(ground_truth_files(Path(gt_dir)), sequences, Path(gt_dir))
     result_files = _result_files(Path(results_dir))
     if sequences is None:
@@ -70,36 +144,36 @@ def evaluate_folder(
             "write an empty file where the tracker found nothing, or choose with --sequences"
         )
         raise InputError(msg)
-    names = list(gt_files)
-    if progress:
-        from tqdm import tqdm
-
-        names = tqdm(names, desc="evaluate", unit="sequence", leave=False)
-    counts = {
-        name: sequence_counts(*_load(gt_files[name], result_files[name], benchmark, split, half_convention), benchmark)
-        for name in names
-    }
-    return {
-        "combined": scores_from_counts(summed(counts.values())),
-        "sequences": {name: scores_from_counts(count) for name, count in counts.items()},
-    }
+    return [SequenceFiles(name, path, result_files[name]) for name, path in gt_files.items()]
 
 
-def _load(
-    gt_file: Path, result_file: Path, benchmark: Benchmark, split: Split, half_convention: HalfConvention
+def load_sequence(
+    files: SequenceFiles,
+    benchmark: Benchmark = "mot17",
+    split: Split = "all",
+    half_convention: HalfConvention = "centertrack",
+    classes: Mapping[str, int] | None = None,
 ) -> tuple[MOTRows, MOTRows]:
-    """Read ground truth and results of one sequence, restricted to the split."""
-    seqinfo = gt_file.parent.parent / "seqinfo.ini"
-    length = read_seqinfo(seqinfo).length if gt_file.name == "gt.txt" and seqinfo.is_file() else None
-    gt = read_ground_truth(gt_file, benchmark, length)
-    result = read_results(result_file, length)
+    """Read ground truth and results of one sequence, restricted to the split; arguments as for :func:`evaluate_folder`.
+
+    Raises:
+        InputError: if a row is wrong or outside of the split, naming file and line; or if classes are asked of a
+            benchmark of one class.
+    """
+    if classes is not None and benchmark != "none":
+        msg = f"--classes needs --benchmark none: the rules of {benchmark.upper()} know pedestrians only"
+        raise UsageError(msg)
+    numbers = None if classes is None else list(classes.values())
+    length = read_seqinfo(files.seqinfo).length if files.seqinfo else None
+    gt = read_ground_truth(files.gt, benchmark, length, numbers)
+    result = read_results(files.result, length, numbers)
     if length is None:
         length = int((gt if len(gt) else result).frames.max(initial=0))
-        what = f"the annotated frames of {gt_file}, and no seqinfo.ini gives a seqLength"
-        check_in_frames(result, range(1, length + 1), result_file, what)
+        what = f"the annotated frames of {files.gt}, and no seqinfo.ini gives a seqLength"
+        check_in_frames(result, range(1, length + 1), files.result, what)
     frames = split_frames(length, split, half_convention)
     if split != "all":
-        check_in_frames(result, frames, result_file, f"{split} ({half_convention})")
+        check_in_frames(result, frames, files.result, f"{split} ({half_convention})")
         gt = gt[(gt.frames >= frames.start) & (gt.frames < frames.stop)]
     return gt, result
 

@@ -16,42 +16,56 @@ from jde_lightning.structures import NO_IDENTITY, FrameAnnotations, Role, Tracks
 _CLASS_OF_ROLE = {Role.POSITIVE: 1, Role.IGNORE: 8, Role.OTHER: 9}
 """Pedestrian; distractor, whose detections are removed; occluder, which only takes part in the matching."""
 
-_ROW = "%d,%d,%.2f,%.2f,%.2f,%.2f,%.4f,-1,-1,-1\n"
+_ROW = "%d,%d,%.2f,%.2f,%.2f,%.2f,%.4f,%d,-1,-1\n"
+_NO_CLASS = -1
 
 
-def format_results(frames: Sequence[int], tracks: Sequence[Tracks]) -> str:
+def format_results(frames: Sequence[int], tracks: Sequence[Tracks], num_classes: int = 1) -> str:
     """Write tracks as the text of a MOTChallenge result file.
 
     Args:
         frames: number of each frame, from 1.
         tracks: the tracks of each frame, boxes 0-based xyxy.
+        num_classes: number of classes of the detector. With more than one, the eighth column is the class, from 1 as in
+            ground truth: label + 1.
 
     Returns:
-        One line per box: frame, id, left, top, width, height (1-based, two decimals), score, -1, -1, -1.
+        One line per box: frame, id, left, top, width, height (1-based, two decimals), score, class or -1, -1, -1.
+
+    Raises:
+        InputError: if there are several classes and a label is none of them.
     """
+    several = num_classes > 1
     parts = []
     for frame, found in zip(frames, tracks, strict=True):
         ltwh = xyxy_to_ltwh(found.boxes.astype(np.float64))
         ltwh[:, :2] += 1
-        columns = zip(found.ids.tolist(), ltwh.tolist(), found.scores.tolist(), strict=True)
-        parts += [_ROW % (frame, identity, *box, score) for identity, box, score in columns]
+        if several and not ((found.labels >= 0) & (found.labels < num_classes)).all():
+            msg = f"frame {frame}: labels {sorted(set(found.labels.tolist()))}, expected 0 to {num_classes - 1}"
+            raise InputError(msg)
+        classes = found.labels + 1 if several else np.full(len(found), _NO_CLASS)
+        columns = zip(found.ids.tolist(), ltwh.tolist(), found.scores.tolist(), classes.tolist(), strict=True)
+        parts += [_ROW % (frame, identity, *box, score, number) for identity, box, score, number in columns]
     return "".join(parts)
 
 
-def write_results(path: Path, frames: Sequence[int], tracks: Sequence[Tracks]) -> None:
+def write_results(path: Path, frames: Sequence[int], tracks: Sequence[Tracks], num_classes: int = 1) -> None:
     """Write tracks to a MOTChallenge result file; see :func:`format_results`.
 
     Args:
         path: the file; its folder is created.
         frames: number of each frame, from 1.
         tracks: the tracks of each frame, boxes 0-based xyxy.
+        num_classes: number of classes of the detector; with more than one, each row has its class.
     """
-    text = format_results(frames, tracks)
+    text = format_results(frames, tracks, num_classes)
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def result_rows(frames: Sequence[int], tracks: Sequence[Tracks], source: str = "tracks") -> MOTRows:
+def result_rows(
+    frames: Sequence[int], tracks: Sequence[Tracks], source: str = "tracks", num_classes: int = 1
+) -> MOTRows:
     """Return the rows that :func:`write_results` would write, rounded as in the file.
 
     The boxes go through the very text of the file, so that an evaluation in memory and one of the file agree to the
@@ -61,14 +75,16 @@ def result_rows(frames: Sequence[int], tracks: Sequence[Tracks], source: str = "
         frames: number of each frame, from 1.
         tracks: the tracks of each frame, boxes 0-based xyxy.
         source: what errors call these tracks.
+        num_classes: number of classes of the detector; with more than one, each row has its class.
 
     Raises:
         InputError: if a box is not finite, an id is not positive or occurs twice in a frame.
     """
-    return parse_results(format_results(frames, tracks), source)
+    classes = range(1, num_classes + 1) if num_classes > 1 else None
+    return parse_results(format_results(frames, tracks, num_classes), source, classes)
 
 
-def ground_truth_from_annotations(frames: Sequence[FrameAnnotations]) -> MOTRows:
+def ground_truth_from_annotations(frames: Sequence[FrameAnnotations], num_classes: int = 1) -> MOTRows:
     """Return annotations as the rows of a ``gt.txt``.
 
     A positive box is evaluated, an ignored one is a distractor (a detection that matches it is removed), any other one
@@ -81,6 +97,7 @@ def ground_truth_from_annotations(frames: Sequence[FrameAnnotations]) -> MOTRows
 
     Args:
         frames: the frames of one sequence, numbered from 1.
+        num_classes: number of classes of the data; with more than one, the class of a positive box is its label + 1.
 
     Returns:
         The rows, frame by frame in the given order.
@@ -111,11 +128,14 @@ def ground_truth_from_annotations(frames: Sequence[FrameAnnotations]) -> MOTRows
     ids = np.where(unnamed, -1 - np.arange(len(ids)), ids)
     ltwh = xyxy_to_ltwh(np.concatenate([frame.boxes for frame in frames]).astype(np.float64))
     ltwh[:, :2] += 1
+    classes = np.array([_CLASS_OF_ROLE[role] for role in Role], np.int64)[roles]
+    if num_classes > 1:
+        classes = np.where(positive, np.concatenate([frame.labels for frame in frames]) + 1, classes)
     return MOTRows(
         frames=numbers,
         ids=ids.astype(np.int64),
         boxes_ltwh=ltwh.round(3),
         scores=positive.astype(np.float64),
-        classes=np.array([_CLASS_OF_ROLE[role] for role in Role], np.int64)[roles],
+        classes=classes,
         visibility=np.concatenate([frame.visibility for frame in frames]).astype(np.float64),
     )

@@ -6,6 +6,7 @@ official submissions. Boxes are kept as in the file: left, top, width, height, 1
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ PEDESTRIAN = 1
 CLASS_NUMBERS = range(1, 14)
 """Classes of MOT16, MOT17 and MOT20; MOT15 and ``none`` have no classes."""
 
+_CLASS_COLUMN = 7
 _GROUND_TRUTH_COLUMNS = range(7, 13)
 _RESULT_COLUMNS = range(7, 13)
 
@@ -54,13 +56,20 @@ class MOTRows:
         return MOTRows(*(column[index] for column in columns))
 
 
-def read_ground_truth(path: Path, benchmark: Benchmark = "mot17", num_frames: int | None = None) -> MOTRows:
+def read_ground_truth(
+    path: Path,
+    benchmark: Benchmark = "mot17",
+    num_frames: int | None = None,
+    classes: Collection[int] | None = None,
+) -> MOTRows:
     """Read a ``gt.txt``: frame, id, left, top, width, height, mark, class, visibility (7 to 12 columns).
 
     Args:
         path: the file.
         benchmark: whose rules hold; MOT16, MOT17 and MOT20 need a class of 1 to 13 in column 8.
         num_frames: number of frames of the sequence, ``None`` if unknown.
+        classes: the classes that column 8 may hold in rows that are marked for evaluation; ``None`` if they are all of
+            one class, whatever it says.
 
     Returns:
         The rows in the order of the file.
@@ -69,7 +78,10 @@ def read_ground_truth(path: Path, benchmark: Benchmark = "mot17", num_frames: in
         InputError: if the file breaks the format, naming file and line.
     """
     lines = _lines(path)
-    rows = _to_rows(_parse(lines, path, _GROUND_TRUTH_COLUMNS), path, lines)
+    rows = _to_rows(_parse(lines, path, _GROUND_TRUTH_COLUMNS), path, lines, whole_classes=classes is not None)
+    if classes is not None:
+        # A zero mark is how ground truth says that a row is there, but of no class that is evaluated.
+        _check_classes(rows, rows.scores.astype(np.int64) != 0, classes, path, lines)
     has_classes = benchmark in ("mot16", "mot17", "mot20")
     wrong = ~np.isin(rows.classes, CLASS_NUMBERS) if has_classes else np.zeros(len(rows), bool)
     if wrong.any():
@@ -86,14 +98,15 @@ def read_ground_truth(path: Path, benchmark: Benchmark = "mot17", num_frames: in
     return rows
 
 
-def read_results(path: Path, num_frames: int | None = None) -> MOTRows:
-    """Read a result file: frame, id, left, top, width, height, confidence, -1, -1, -1 (7 to 12 columns).
+def read_results(path: Path, num_frames: int | None = None, classes: Collection[int] | None = None) -> MOTRows:
+    """Read a result file: frame, id, left, top, width, height, confidence, class, -1, -1 (7 to 12 columns).
 
     Every row counts, whatever its confidence. An empty file is a tracker that found nothing.
 
     Args:
         path: the file.
         num_frames: number of frames of the sequence, ``None`` if unknown.
+        classes: the classes that column 8 may hold; ``None`` for one class, then -1 or 1.
 
     Returns:
         The rows in the order of the file.
@@ -102,19 +115,20 @@ def read_results(path: Path, num_frames: int | None = None) -> MOTRows:
         InputError: if the file breaks the format, naming file and line.
     """
     lines = _lines(path)
-    rows = _parse_results(lines, path)
+    rows = _parse_results(lines, path, classes)
     _check_frames(rows, path, lines, num_frames)
     return rows
 
 
-def parse_results(text: str, source: str = "results") -> MOTRows:
+def parse_results(text: str, source: str = "results", classes: Collection[int] | None = None) -> MOTRows:
     """Read the text of a result file that is in memory.
 
     Args:
         text: the lines of a result file.
         source: the name that errors give to the text.
+        classes: as for :func:`read_results`.
     """
-    return _parse_results(text.splitlines(), source)
+    return _parse_results(text.splitlines(), source, classes)
 
 
 def check_in_frames(rows: MOTRows, frames: range, path: Path, what: str) -> None:
@@ -197,13 +211,18 @@ def _raise_first_bad_line(lines: list[str], source: Path | str, columns: range) 
     raise InputError(msg)
 
 
-def _to_rows(table: npt.NDArray[np.float64], source: Path | str, lines: list[str]) -> MOTRows:
+def _to_rows(
+    table: npt.NDArray[np.float64], source: Path | str, lines: list[str], *, whole_classes: bool = False
+) -> MOTRows:
     """Name the columns, and check what holds for ground truth and results alike.
 
     Raises:
-        InputError: if a frame or id is not an integer, or an id occurs twice in a frame.
+        InputError: if a frame, an id or (if so wanted) a class is not an integer, or an id occurs twice in a frame.
     """
-    for column, name in ((0, "frame"), (1, "id")):
+    integers = [(0, "frame"), (1, "id")]
+    if whole_classes and table.shape[1] > _CLASS_COLUMN:
+        integers.append((_CLASS_COLUMN, "class"))
+    for column, name in integers:
         fraction = table[:, column] != np.rint(table[:, column])
         if fraction.any():
             row = int(np.argmax(fraction))
@@ -215,7 +234,7 @@ def _to_rows(table: npt.NDArray[np.float64], source: Path | str, lines: list[str
         ids=table[:, 1].astype(np.int64),
         boxes_ltwh=np.ascontiguousarray(table[:, 2:6]),
         scores=table[:, 6].copy(),
-        classes=table[:, 7].astype(np.int64) if width >= 8 else np.full(n, -1, np.int64),
+        classes=table[:, _CLASS_COLUMN].astype(np.int64) if width > _CLASS_COLUMN else np.full(n, -1, np.int64),
         visibility=table[:, 8].copy() if width >= 9 else np.ones(n),
     )
     order = np.lexsort((rows.ids, rows.frames))
@@ -228,19 +247,35 @@ def _to_rows(table: npt.NDArray[np.float64], source: Path | str, lines: list[str
     return rows
 
 
-def _parse_results(lines: list[str], source: Path | str) -> MOTRows:
+def _parse_results(lines: list[str], source: Path | str, classes: Collection[int] | None) -> MOTRows:
     """Parse a result file, and check what holds for results only."""
-    rows = _to_rows(_parse(lines, source, _RESULT_COLUMNS), source, lines)
+    rows = _to_rows(_parse(lines, source, _RESULT_COLUMNS), source, lines, whole_classes=classes is not None)
     if (rows.ids <= 0).any():
         row = int(np.argmax(rows.ids <= 0))
         found = f"{_place(source, lines, row)}: id {rows.ids[row]}"
         msg = f"{found}, expected ids from 1; add 1 to all ids if they start at 0"
         raise InputError(msg)
-    if (rows.classes > PEDESTRIAN).any():
+    if classes is not None:
+        _check_classes(rows, np.ones(len(rows), bool), classes, source, lines)
+    elif (rows.classes > PEDESTRIAN).any():
         row = int(np.argmax(rows.classes > PEDESTRIAN))
-        msg = f"{_place(source, lines, row)}: class {rows.classes[row]} in column 8, expected -1 or 1 (pedestrian only)"
+        found = f"{_place(source, lines, row)}: class {rows.classes[row]} in column 8"
+        msg = f"{found}, expected -1 or 1 (pedestrian only); --classes evaluates several classes"
         raise InputError(msg)
     return rows
+
+
+def _check_classes(
+    rows: MOTRows, used: npt.NDArray[np.bool_], classes: Collection[int], source: Path | str, lines: list[str]
+) -> None:
+    """Refuse a used row whose class is none of those that are evaluated."""
+    unknown = used & ~np.isin(rows.classes, list(classes))
+    if unknown.any():
+        row = int(np.argmax(unknown))
+        found = f"{_place(source, lines, row)}: class {rows.classes[row]} in column 8"
+        expected = ", ".join(map(str, sorted(classes)))
+        msg = f"{found}, expected one of {expected}; give all classes of the files to --classes"
+        raise InputError(msg)
 
 
 def _check_frames(rows: MOTRows, path: Path, lines: list[str], num_frames: int | None) -> None:

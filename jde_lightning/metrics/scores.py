@@ -14,6 +14,7 @@ from jde_lightning.metrics.mot_challenge import MOTRows
 from jde_lightning.metrics.sequences import Benchmark
 
 Counts = Mapping[str, Floats]
+Scores = dict[str, "float | int"]
 
 COUNT_SHAPES: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("hota_tp", "hota_fn", "hota_fp", "ass_a", "ass_re", "ass_pr", "loc_a"), (len(ALPHAS),)),
@@ -51,7 +52,7 @@ def summed(counts: Iterable[Counts]) -> dict[str, Floats]:
     return total
 
 
-def scores_from_counts(counts: Counts) -> dict[str, float | int]:
+def scores_from_counts(counts: Counts) -> Scores:
     """Turn counts into scores.
 
     A ratio without a denominator is 0, except LocA, which is 1; MOTA of a sequence without ground truth is minus the

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from jde_lightning.metrics.folders import FolderScores, Scores
+from jde_lightning.metrics.folders import FolderScores
+from jde_lightning.metrics.scores import Scores
 
 _INTEGERS = ("IDSW", "FP", "FN", "MT", "PT", "ML", "Frag")
 _BLOCKS = (
@@ -14,6 +15,8 @@ _BLOCKS = (
 def tracking_table(scores: FolderScores) -> str:
     """Lay out scores per sequence and combined: the summary first, then the details, percentages with two decimals.
 
+    With several classes, a table of the classes comes before that of the sequences, in which all boxes are alike.
+
     Args:
         scores: what :func:`jde_lightning.metrics.folders.evaluate_folder` returns.
 
@@ -21,11 +24,17 @@ def tracking_table(scores: FolderScores) -> str:
         The lines of the table.
     """
     rows = {**scores["sequences"], "COMBINED": scores["combined"]}
-    return "\n\n".join(_block(rows, names) for names in _BLOCKS)
+    of_sequences = [_block(rows, names) for names in _BLOCKS]
+    if "classes" not in scores:
+        return "\n\n".join(of_sequences)
+    rows = {name: of_class["combined"] for name, of_class in scores["classes"].items()}
+    rows |= {"CLASS AVERAGE": scores["class_averaged"], "BOX AVERAGE": scores["combined"]}
+    of_classes = [_block(rows, names, last=2) for names in _BLOCKS]
+    return "\n\n".join(part for pair in zip(of_classes, of_sequences, strict=True) for part in pair)
 
 
-def _block(rows: dict[str, Scores], names: tuple[str, ...]) -> str:
-    """Lay out some of the scores, every column as wide as its widest cell."""
+def _block(rows: dict[str, Scores], names: tuple[str, ...], last: int = 1) -> str:
+    """Lay out some of the scores, every column as wide as its widest cell; the last rows are below a line."""
     cells = [["", *names]] + [[row, *(_cell(name, scores[name]) for name in names)] for row, scores in rows.items()]
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     lines = [
@@ -33,7 +42,7 @@ def _block(rows: dict[str, Scores], names: tuple[str, ...]) -> str:
         for line in cells
     ]
     rule = "-" * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+    return "\n".join([lines[0], rule, *lines[1:-last], rule, *lines[-last:]])
 
 
 def _cell(name: str, value: float) -> str:

@@ -55,6 +55,29 @@ def trackeval_results(trackeval, sequences, benchmark):
     }
 
 
+def trackeval_classes(trackeval, sequences, numbers):
+    """Evaluate classes one by one, then let TrackEval combine them; scores by class number, "cls_av" and "det_av"."""
+    from trackeval.metrics import CLEAR, HOTA, Identity
+
+    dataset = in_memory_dataset(trackeval, "none")
+    metrics = [HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False})]
+    of_class = {number: [] for number in numbers}
+    for number, parts in of_class.items():
+        data = []
+        for name, (gt, result) in sequences.items():
+            raw = raw_data(name, gt[gt.classes == number], result[result.classes == number])
+            raw["tracker_classes"] = [np.ones_like(classes) for classes in raw["tracker_classes"]]
+            data.append(preprocessed(dataset, raw))
+        for metric in metrics:
+            parts.append(metric.combine_sequences({str(k): metric.eval_sequence(d) for k, d in enumerate(data)}))
+    by_metric = [{number: parts[k] for number, parts in of_class.items()} for k in range(len(metrics))]
+    combined = {
+        "cls_av": [m.combine_classes_class_averaged(r) for m, r in zip(metrics, by_metric, strict=True)],
+        "det_av": [m.combine_classes_det_averaged(r) for m, r in zip(metrics, by_metric, strict=True)],
+    }
+    return {name: _scores(parts) for name, parts in (of_class | combined).items()}
+
+
 def raw_data(name, gt, result):
     """The rows as TrackEval's lists over frames."""
     num_frames = int(max(gt.frames.max(initial=1), result.frames.max(initial=1)))
