@@ -52,6 +52,7 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "appearance_weight": 1.0,
             "min_weight": 0.2,
             "motion_gate": False,
+            "new_appearance": True,
             "track_buffer": 90,
         },
     ),

@@ -70,6 +70,9 @@ class YOLO11JDETracker(Tracker):
         motion_gate: whether a detection that lies where the motion filter does not expect it counts as fully different
             in appearance. ``False`` also takes the small share of motion out of ``D_emb``, which then is the cosine
             distance: for low frame rates, where people move farther than the filter believes.
+        new_appearance: whether stage 3 compares appearance too, with the cost and the limit of stage 1 instead of
+            ``new_fuse`` and ``new_match_thresh``. For low frame rates: who has moved out of its first box would
+            otherwise never be confirmed.
         class_aware: whether a tracklet only takes detections of its own class.
         camera_motion: how the motion of the camera is estimated: ``none``, ``sparse_flow`` or ``ecc``.
         explain: whether every decision is recorded in ``explanations``.
@@ -99,6 +102,7 @@ class YOLO11JDETracker(Tracker):
         track_buffer: int = 40,
         appearance: bool = True,
         motion_gate: bool = True,
+        new_appearance: bool = False,
         class_aware: bool = False,
         camera_motion: CameraMotion = "none",
         explain: bool = False,
@@ -123,6 +127,7 @@ class YOLO11JDETracker(Tracker):
         far_overlap = 1.0 if gate_thresh < 1 else proximity_thresh
         self._far_is_out = proximity_thresh < 1 and min_weight * far_overlap + appearance_weight >= first_match_thresh
         self.motion_gate = motion_gate
+        self.new_appearance = new_appearance
         super().__init__(
             frame_rate,
             track_buffer,
@@ -139,6 +144,8 @@ class YOLO11JDETracker(Tracker):
         low = np.flatnonzero((seen.scores >= self.track_low_thresh) & (seen.scores < self.track_high_thresh))
         second = partial(self._overlap_match, stage=2, limit=self.second_match_thresh, fuse=self.second_fuse)
         third = partial(self._overlap_match, stage=3, limit=self.new_match_thresh, fuse=self.new_fuse)
+        if self.new_appearance and self.appearance:
+            third = partial(self._first_match, stage=3)
         matched, high = self._stage(self._first_match, np.concatenate((active, lost)), high, seen, matches.learning)
         left = active[~matched[: len(active)]]
         found, _ = self._stage(second, left, low, seen, matches.others)
@@ -150,11 +157,13 @@ class YOLO11JDETracker(Tracker):
             starting=high[seen.scores[high] >= self.new_track_thresh],
         )
 
-    def _first_match(self, slots: IndexArray, columns: IndexArray, seen: Observations) -> tuple[IndexArray, IndexArray]:
+    def _first_match(
+        self, slots: IndexArray, columns: IndexArray, seen: Observations, *, stage: int = 1
+    ) -> tuple[IndexArray, IndexArray]:
         """Associate by overlap and appearance."""
         if not self.appearance:
             return self._overlap_match(
-                slots, columns, seen, stage=1, limit=self.first_match_thresh, fuse=self.first_fuse
+                slots, columns, seen, stage=stage, limit=self.first_match_thresh, fuse=self.first_fuse
             )
         every = not self._far_is_out
         rows, taken, overlap = self._pairs(slots, columns, seen, every=every)
@@ -169,7 +178,7 @@ class YOLO11JDETracker(Tracker):
         look = self._add_motion(look, self._motion(slots[rows], columns[taken], seen))
         matches = assign(rows, taken, self._cost(overlap, look), self.first_match_thresh)
         if self.explain:
-            self._record_first(slots, columns, seen, matches)
+            self._record_first(stage, slots, columns, seen, matches)
         return matches
 
     def _cosine_matrix(self, slots: IndexArray, columns: IndexArray, seen: Observations) -> FloatArray:
@@ -198,9 +207,14 @@ class YOLO11JDETracker(Tracker):
         return self.min_weight * overlap + self.appearance_weight * look
 
     def _record_first(
-        self, slots: IndexArray, columns: IndexArray, seen: Observations, matches: tuple[IndexArray, IndexArray]
+        self,
+        stage: int,
+        slots: IndexArray,
+        columns: IndexArray,
+        seen: Observations,
+        matches: tuple[IndexArray, IndexArray],
     ) -> None:
-        """Write down the terms of stage 1 for all pairs."""
+        """Write down the terms of overlap and appearance for all pairs."""
         shape = (len(slots), len(columns))
         rows, taken = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
         iou = self._iou_matrix(slots, columns, seen)
@@ -218,4 +232,4 @@ class YOLO11JDETracker(Tracker):
         if motion is not None:
             rules[Decision.MOTION] = motion > kalman.CHI2_95_4DOF
         terms = StageTerms(iou, self._cost(overlap, look), fused, motion, cosine, rules)
-        self._record(1, slots, columns, seen, matches, self.first_match_thresh, terms)
+        self._record(stage, slots, columns, seen, matches, self.first_match_thresh, terms)

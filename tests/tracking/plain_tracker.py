@@ -30,6 +30,7 @@ YOLO11_JDE = {
     "track_buffer": 40,
     "appearance": True,
     "motion_gate": True,
+    "new_appearance": False,
     "class_aware": False,
 }
 FAIRMOT = {
@@ -40,6 +41,7 @@ FAIRMOT = {
     "track_buffer": 40,
     "appearance": True,
     "motion_gate": True,
+    "new_appearance": False,
     "class_aware": False,
 }
 
@@ -195,8 +197,11 @@ class PlainTracker:
             high = [d for i, d in enumerate(high) if i not in {c for _, c in matches}]
 
         removed_now = []
-        cost = self.own_class(self.iou_cost(unconfirmed, high, fuse_new), unconfirmed, high)
-        matches = self.solve(cost, self.p["new_match_thresh"])
+        if self.p["new_appearance"] and self.p["appearance"]:
+            matches = self.first(unconfirmed, high)
+        else:
+            cost = self.own_class(self.iou_cost(unconfirmed, high, fuse_new), unconfirmed, high)
+            matches = self.solve(cost, self.p["new_match_thresh"])
         for r, c in matches:
             self.take(unconfirmed[r], high[c])
         for i, track in enumerate(unconfirmed):
