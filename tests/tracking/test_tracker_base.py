@@ -198,6 +198,67 @@ def test_boxes_without_area_give_finite_tracks(tracker_class):
     assert len(tracks) >= 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (([1, 2, 3, 4], [0.5]), r"boxes must have shape \(N, 4\), got \(4,\)"),
+        (([[1, 2, 3]], [0.5]), r"boxes must have shape \(N, 4\), got \(1, 3\)"),
+        (([[1, 2, 3, 4]], [0.5, 0.6]), r"scores must have shape \(1\), got \(2,\)"),
+        (([[1, 2, 3, 4]], [0.5], [0, 0]), r"labels must have shape \(1\), got \(2,\)"),
+        (([[1, 2, 3, 4]], [0.5], [0], [1, 0]), r"embeddings must have shape \(1, N\), got \(2,\)"),
+        (([[1, 2, np.nan, 4]], [0.5]), "boxes and scores must be finite"),
+    ],
+)
+def test_wrong_shapes_do_not_come_as_far_as_the_tracker(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        Detections(*arguments)
+
+
+@TRACKERS
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_ends_of_the_range_of_scores_are_scores(tracker_class, score):
+    tracks = tracker_class().update(frame(HERE, score=score))
+    assert len(tracks) == score
+
+
+@TRACKERS
+@pytest.mark.parametrize("parameters", [{}, {"appearance": False}, {"class_aware": True}, {"explain": True}])
+def test_nobody_for_a_long_time_then_one_then_nobody(tracker_class, parameters):
+    tracker = tracker_class(**parameters)
+    nobody = [Detections.empty(), Detections.empty(3), Detections([], [])] * 40
+    answers = ids(tracker, *nobody, frame(HERE), frame(HERE), frame(HERE), *nobody, frame(THERE), frame(THERE))
+    assert answers == [[]] * 121 + [[1], [1]] + [[]] * 121 + [[2]]
+    assert len(tracker._tracklets.ids) == 64
+
+
+def crowd(rng, order, where, score=0.9):
+    """People on a grid, a little shaken, in a given order; each with a look of his own."""
+    n = len(order)
+    centre = np.stack(np.divmod(order, 40), axis=1)[:, ::-1] * [47.0, 41.0] + 30 + where + rng.normal(0, 0.3, (n, 2))
+    looks = np.random.default_rng(0).normal(size=(n, 32))[order]
+    half = np.array([9, 18])
+    return Detections(np.hstack([centre - half, centre + half]), np.full(n, score), order % 3, looks)
+
+
+ANYWHERE = {"motion_gate": False, "proximity_thresh": 1.0, "gate_thresh": 1.0, "min_weight": 0.2}
+CROWDS = [
+    (cls, parameters)
+    for cls in (YOLO11JDETracker, FairMOTTracker)
+    for parameters in ({}, {"appearance": False}, {"class_aware": True}, {"explain": True}, ANYWHERE)
+    if parameters is not ANYWHERE or cls is YOLO11JDETracker
+]
+
+
+@pytest.mark.parametrize(("tracker_class", "parameters"), CROWDS)
+def test_thousand_people_keep_their_identities(tracker_class, parameters):
+    tracker, rng = tracker_class(**parameters), np.random.default_rng(1)
+    for step in range(4):
+        order = rng.permutation(1000) if step else np.arange(1000)
+        tracks = tracker.update(crowd(rng, order, 2.0 * step))
+        assert len(tracks) == 1000
+        np.testing.assert_array_equal(tracks.ids, order[tracks.detection_indices] + 1)
+
+
 @TRACKERS
 def test_zero_embeddings_are_no_appearance_and_not_nan(tracker_class):
     tracker = tracker_class()
@@ -233,6 +294,24 @@ def test_motion_only_ignores_embeddings_and_refinds_lost_tracklets(tracker_class
         (lambda d: d.embeddings.__setitem__((0, 1), np.inf), "embeddings of detections must be finite"),
         (lambda d: d.labels.__setitem__(0, -1), "labels of detections must be class indices from 0, got -1"),
         (lambda d: setattr(d, "embeddings", d.embeddings[:, :2]), r"have 2 numbers, the tracklets' have 3.*reset\(\)"),
+        (lambda d: setattr(d, "embeddings", d.embeddings[:1]), "2 detections have 1 embeddings: give one for each"),
+        (lambda d: setattr(d, "embeddings", None), "2 detections have no embeddings"),
+        (
+            lambda d: d.boxes.__setitem__((1, 2), np.nan),
+            r"box of detection 1 must be finite .*\[600.0, 200.0, nan",
+        ),
+        (lambda d: d.boxes.__setitem__((0, 0), -np.inf), "box of detection 0 must be finite xyxy pixels"),
+        (lambda d: d.boxes.__setitem__((1, 2), 599), r"with x1 <= x2 and y1 <= y2, got \[600.0, 200.0, 599.0, 350.0\]"),
+        (
+            lambda d: d.boxes.__setitem__((0, 3), 100),
+            r"box of detection 0 .* y1 <= y2, got \[200.0, 200.0,",
+        ),
+        (lambda d: d.scores.__setitem__(1, 1.5), r"scores .* confidences in 0..1, got 1.5 for detection 1: put logits"),
+        (lambda d: d.scores.__setitem__(0, -0.1), r"scores .* confidences in 0..1, got -0.1 for detection 0"),
+        (lambda d: d.scores.__setitem__(1, np.nan), r"scores .* confidences in 0..1, got nan for detection 1"),
+        (lambda d: setattr(d, "scores", d.scores[:1]), "must be equally many, got 2, 1 and 2: select from all"),
+        (lambda d: setattr(d, "labels", d.labels[:0]), "must be equally many, got 2, 2 and 0"),
+        (lambda d: setattr(d, "boxes", d.boxes[:1]), "must be equally many, got 1, 2 and 2"),
     ],
 )
 def test_bad_detections_are_refused_and_leave_the_tracker_as_it_was(tracker_class, spoil, text):
