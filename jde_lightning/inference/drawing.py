@@ -1,4 +1,4 @@
-"""Annotated frames: tracks with their identity, path and score."""
+"""Annotated frames: tracks with their identity and path."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from jde_lightning.plots.canvas import (
     draw_detections,
     draw_label,
     font_scale,
+    label_corners,
     line_width,
 )
 from jde_lightning.plots.colors import BLACK, identity_color
@@ -68,6 +69,9 @@ def draw_tracks(
 ) -> Picture:
     """Draw the tracks of a frame in the colours of their identities; sizes follow the size of the image.
 
+    A label keeps off the labels of those who stand nearer: above the box, or else inside of it, at its other side or
+    below it.
+
     Args:
         image: ``(H, W, 3)`` uint8 BGR; stays as it is.
         tracks: of this frame, in the pixels of ``image``.
@@ -83,13 +87,47 @@ def draw_tracks(
     for identity, points in trails or ():
         path = np.array(points, np.int32).reshape(-1, 1, 2)
         cv2.polylines(drawn, [path], False, identity_color(identity), width, cv2.LINE_AA)
-    # Whoever stands lower in the picture is nearer, and is drawn last.
-    for row in np.argsort(tracks.boxes[:, 3], kind="stable"):
-        identity, label = int(tracks.ids[row]), int(tracks.labels[row])
-        color = identity_color(identity)
-        name = f" {class_name(label, class_names)}" if len(class_names) > 1 else ""
-        draw_box(drawn, tracks.boxes[row], color, width)
-        draw_label(drawn, f"{identity}{name} {tracks.scores[row]:.2f}", corners(tracks.boxes[row])[0], color)
+    # Whoever stands lower in the picture is nearer, and is drawn last; labels lie on top of all boxes.
+    order = np.argsort(tracks.boxes[:, 3], kind="stable")
+    for row in order:
+        draw_box(drawn, tracks.boxes[row], identity_color(int(tracks.ids[row])), width)
+    texts = [str(identity) for identity in tracks.ids]
+    if len(class_names) > 1:
+        texts = [f"{t} {class_name(int(k), class_names)}" for t, k in zip(texts, tracks.labels, strict=True)]
+    scale = font_scale(drawn) * 1.2
+    anchors = _place_labels(drawn, tracks, texts, order[::-1], scale)
+    for row in order:
+        draw_label(drawn, texts[row], anchors[row], identity_color(int(tracks.ids[row])), scale)
     if frame_number is not None:
         draw_label(drawn, f"frame {frame_number}: {len(tracks)} tracks", (0, 0), BLACK, scale=font_scale(drawn) * 1.2)
     return drawn
+
+
+def _place_labels(
+    picture: Picture, tracks: Tracks, texts: Sequence[str], order: Sequence[int], scale: float
+) -> dict[int, tuple[int, int]]:
+    """Find a place for each label, one row after the other, that no earlier label covers.
+
+    Returns:
+        The anchor of each row's label. Where every place is taken, the label goes above its box all the same.
+    """
+    taken = np.zeros((len(texts), 4))
+    anchors: dict[int, tuple[int, int]] = {}
+    for done, row in enumerate(order):
+        (x1, y1), (x2, y2) = corners(tracks.boxes[row])
+        (left, top), (right, bottom) = label_corners(picture, texts[row], (x1, y1), scale)
+        width, height = right - left, bottom - top
+        aside = x2 - width
+        places = [(x1, y1), (x1, y1 + height), (aside, y1), (aside, y1 + height), (x1, y2 + height), (x1, y2)]
+        for anchor in places:
+            (left, top), (right, bottom) = label_corners(picture, texts[row], anchor, scale)
+            others = taken[:done]
+            covers = (others[:, 0] < right) & (others[:, 2] > left) & (others[:, 1] < bottom) & (others[:, 3] > top)
+            if not covers.any():
+                break
+        else:
+            anchor = places[0]
+            (left, top), (right, bottom) = label_corners(picture, texts[row], anchor, scale)
+        anchors[int(row)] = anchor
+        taken[done] = left, top, right, bottom
+    return anchors

@@ -15,6 +15,10 @@ from jde_lightning.inference.stopwatch import Stopwatch
 from jde_lightning.inference.video import VideoWriter
 from jde_lightning.structures import Tracks
 
+_TRAIL_SECONDS = 2.0
+_TRAIL_FRAMES = 10
+"""A path of fewer points shows no direction, however long they take."""
+
 
 class Painter:
     """Draws the tracks of each frame, and writes the pictures that were asked for.
@@ -41,7 +45,7 @@ class Painter:
         self.class_names = class_names
         self.times = times
         self.pictures = pictures
-        self._trails = Trails(length=max(2, round(source.frame_rate)))
+        self._trails = Trails(length=max(_TRAIL_FRAMES, round(_TRAIL_SECONDS * source.frame_rate)))
         self._video = VideoWriter(video, source.frame_rate) if video is not None else None
         self._live = source.live
         self._first: int | None = None

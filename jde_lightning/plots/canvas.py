@@ -75,14 +75,28 @@ def draw_label(picture: Picture, text: str, anchor: tuple[int, int], color: Colo
         scale: of the font; :func:`font_scale` of the picture if omitted.
     """
     scale = font_scale(picture) if scale is None else scale
-    thickness = max(1, round(scale * 1.6))
-    (width, height), baseline = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
-    pad = max(1, round(scale * 4))
-    x = min(max(anchor[0], 0), max(picture.shape[1] - width - 2 * pad, 0))
-    bottom = min(max(anchor[1], height + baseline + pad), picture.shape[0])
-    cv2.rectangle(picture, (x, bottom - height - baseline - pad), (x + width + 2 * pad, bottom), color, cv2.FILLED)
+    thickness, pad = _pen(scale)
+    (x, top), (right, bottom) = label_corners(picture, text, anchor, scale)
+    cv2.rectangle(picture, (x, top), (right, bottom), color, cv2.FILLED)
+    _, baseline = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
     origin = (x + pad, bottom - baseline)
     cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, text_color(color), thickness, cv2.LINE_AA)
+
+
+def label_corners(
+    picture: Picture, text: str, anchor: tuple[int, int], scale: float
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Where :func:`draw_label` puts the ground of a label: its left upper and right lower corner, in pixels."""
+    thickness, pad = _pen(scale)
+    (width, height), baseline = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    x = min(max(anchor[0], 0), max(picture.shape[1] - width - 2 * pad, 0))
+    bottom = min(max(anchor[1], height + baseline + pad), picture.shape[0])
+    return (x, bottom - height - baseline - pad), (x + width + 2 * pad, bottom)
+
+
+def _pen(scale: float) -> tuple[int, int]:
+    """Thickness of the strokes of a label and the space around its text, in pixels."""
+    return max(1, round(scale * 1.6)), max(1, round(scale * 4))
 
 
 def class_name(label: int, class_names: Sequence[str]) -> str:

@@ -1,6 +1,8 @@
 import numpy as np
 
+from jde_lightning.inference import drawing
 from jde_lightning.inference.drawing import Trails, draw_tracks
+from jde_lightning.plots.canvas import label_corners
 from jde_lightning.plots.colors import identity_color
 from jde_lightning.structures import Tracks
 
@@ -38,6 +40,33 @@ def test_names_are_written_for_several_classes_only():
     one = draw_tracks(blank(), tracks([20, 60, 60, 100, 3]), class_names=["person"])
     two = draw_tracks(blank(), tracks([20, 60, 60, 100, 3]), class_names=["person", "rider"])
     assert two.any(axis=2).sum() > one.any(axis=2).sum()
+
+
+def test_labels_keep_off_each_other(monkeypatch):
+    """Four people in one place: each label somewhere else, none outside of the picture, the nearest above its box."""
+    placed = {}
+    monkeypatch.setattr(
+        drawing, "draw_label", lambda picture, text, anchor, color, scale: placed.update({text: (anchor, scale)})
+    )
+    image = np.zeros((480, 640, 3), np.uint8)
+    rows = [[200 + 2 * i, 100 + 2 * i, 300 + 2 * i, 400 + 2 * i, i + 1] for i in range(4)]
+    drawing.draw_tracks(image, tracks(*rows, [0, 0, 40, 50, 5]))
+    assert set(placed) == {"1", "2", "3", "4", "5"}
+    assert placed["4"][0] == (206, 106)
+    grounds = [label_corners(image, text, *where) for text, where in placed.items()]
+    covered = np.zeros(image.shape[:2], int)
+    for (left, top), (right, bottom) in grounds:
+        assert 0 <= left < right <= 640
+        assert 0 <= top < bottom <= 480
+        covered[top:bottom, left:right] += 1
+    assert covered.max() == 1
+
+
+def test_label_without_a_free_place_is_drawn_all_the_same(monkeypatch):
+    placed = []
+    monkeypatch.setattr(drawing, "draw_label", lambda picture, text, anchor, color, scale: placed.append(anchor))
+    drawing.draw_tracks(blank(), tracks(*[[20, 40, 60, 100, i + 1] for i in range(30)]))
+    assert len(placed) == 30
 
 
 def test_trail_follows_the_feet():

@@ -146,6 +146,34 @@ def test_live_frames_that_come_while_the_network_is_busy_are_dropped_except_for_
     assert capture.get(cv2.CAP_PROP_POS_MSEC) == pytest.approx(1000 * 9 / 25)
 
 
+def test_stages_overlap(tmp_path, monkeypatch):
+    """Drawing frame 1 waits for the network to begin with frame 2, and the network for frame 3 to be read."""
+    second_in_network, third_read = threading.Event(), threading.Event()
+
+    class Watched(Source):
+        def __iter__(self):
+            for frame in super().__iter__():
+                if frame.number == 3:
+                    third_read.set()
+                yield frame
+
+    class Network(Detector):
+        def detect(self, images):
+            if len(self.batches) == 1:
+                second_in_network.set()
+                assert third_read.wait(LONG)
+            return super().detect(images)
+
+    paint = tracking_run.Painter.paint
+
+    def wait_and_paint(self, frame, tracks):
+        assert second_in_network.wait(LONG)
+        paint(self, frame, tracks)
+
+    monkeypatch.setattr(tracking_run.Painter, "paint", wait_and_paint)
+    assert track_source(Watched(), Network(), Tracker, tmp_path, batch_size=1).frames == 5
+
+
 def test_overlapping_changes_nothing(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     images = [cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), (96, 64)) for _ in range(23)]
@@ -174,7 +202,7 @@ def test_overlapping_changes_nothing(tmp_path, monkeypatch):
             self.seen.append(image)
             return Tracks(detections.boxes, ids, detections.scores, detections.labels, np.arange(n))
 
-    serial, trails, expected, drawn = Slow(25.0), Trails(length=25), [], []
+    serial, trails, expected, drawn = Slow(25.0), Trails(length=50), [], []
     for number, (image, detections) in enumerate(zip(images, found, strict=True), start=4):
         expected.append(serial.update(detections, image=image))
         trails.update(expected[-1])
