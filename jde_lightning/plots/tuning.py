@@ -36,17 +36,18 @@ def plot_tuning_history(values: Sequence[float], pruned: Sequence[bool], before:
     axes = figure.add_subplot()
     axes.axhline(100 * before, color=MOTION_ONLY, linestyle="--", lw=1.2, label=f"before: {100 * before:.1f}")
     label = "given up early" if given_up.any() else "_nothing given up"  # an underscore keeps it out of the legend
-    axes.scatter(number[given_up], score[given_up], s=14, facecolors="none", edgecolors="0.6", label=label)
+    shown = np.append(score[~given_up], 100 * before)
+    # A few hopeless trials must not squeeze the part that matters; what was given up far below lies on the edge.
+    bottom = max(shown.min(), np.median(shown) - 2 * (shown.max() - np.median(shown)) - 1) - 0.5
+    edge = np.maximum(score[given_up], bottom)
+    axes.scatter(number[given_up], edge, s=14, facecolors="none", edgecolors="0.6", label=label, clip_on=False)
     axes.scatter(number[~given_up], score[~given_up], s=14, color=WITH_APPEARANCE, alpha=0.6, label="trial")
     if (~given_up).any():
         best = np.maximum.accumulate(np.where(given_up, -np.inf, score))
         best = np.where(np.isfinite(best), best, np.nan)
         label = f"best so far: {np.nanmax(best):.1f}"
         axes.step(number, best, where="post", color=WITH_APPEARANCE, label=label)
-        # A few hopeless trials must not squeeze the part that matters.
-        shown = np.append(score[~given_up], 100 * before)
-        bottom = max(shown.min(), np.median(shown) - 2 * (shown.max() - np.median(shown)) - 1)
-        axes.set_ylim(bottom - 0.5, shown.max() + 0.5)
+        axes.set_ylim(bottom, max(shown.max(), edge.max(initial=0)) + 0.5)
     axes.set_xlabel("trial")
     axes.set_ylabel(f"{name} (%)")
     axes.set_title(f"{name} on the tuning sequences")

@@ -26,6 +26,16 @@ def test_history_shows_trials_and_the_best_so_far(tmp_path):
     figure.savefig(tmp_path / "history.png")
 
 
+def test_what_was_given_up_far_below_lies_on_the_lower_edge():
+    figure = plot_tuning_history([0.8, 0.81, 0.1], [False, False, True], 0.8, "HOTA")
+    (axes,) = figure.axes
+    given_up, complete = axes.collections
+    bottom, top = axes.get_ylim()
+    assert given_up.get_offsets().tolist() == [[3, pytest.approx(bottom)]]
+    assert bottom < 80
+    assert top > 81
+
+
 @pytest.mark.parametrize("pruned", [[], [True], [False], [True, False]])
 def test_history_of_a_search_that_has_just_begun(tmp_path, pruned):
     figure = plot_tuning_history([0.5] * len(pruned), pruned, 0.5, "IDF1")
