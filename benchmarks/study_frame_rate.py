@@ -3,8 +3,8 @@
 Run from the repository root with weights that know the synthetic crowd; a few minutes for each rate on two cores:
 ``python benchmarks/study_frame_rate.py --weights runs/quickstart/version_0/checkpoints/last.ckpt --output results``.
 
-At each frame rate the network detects once. ``tune`` then searches the parameters of the tracker with appearance and of
-the one without, in the same number of trials, on half of the sequences; the other half is held out and gives the scores.
+At each frame rate the network detects once. ``tune`` then searches the parameters of the tracker with appearance and
+of the one without, in as many trials, on half of the sequences; the other half is held out and gives the scores.
 No person or street is shared by the halves, nor with the network's training. Writes a table and a picture.
 """
 
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     arguments = parser.parse_args()
     lines = [
-        "| frames per second | IDF1 with / without appearance | HOTA with / without | identity switches with / without |",
+        "| frames/s | IDF1 with / without appearance | HOTA with / without | identity switches with / without |",
         "| --- | --- | --- | --- |",
     ]
     found = []
