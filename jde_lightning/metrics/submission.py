@@ -113,6 +113,10 @@ def check_submission(results_dir: Path, benchmark: SubmissionBenchmark) -> Submi
             result = _check_file(path, names, length, submission)
             if result is not None:
                 submission.results.append(result)
+    copied = [result.path.name for result in submission.results if len(result.names) > 1]
+    if copied:
+        detectors = ", ".join(_DETECTORS[benchmark])
+        submission.remarks.append(f"one file each stands for {detectors}, {len(copied)} in all: {', '.join(copied)}")
     for name, path in found.items():  # what is left
         if name.lower().startswith(benchmark):
             hint = "names are case-sensitive, such as"
@@ -165,7 +169,6 @@ def _files_of(
     if there == list(names or (plain,)):
         return [(paths[name], (name,)) for name in there]
     if len(there) == 1:
-        submission.remarks.append(f"{paths[there[0]]}: stands for {', '.join(names)}")
         return [(paths[there[0]], names)]
     if not there:
         similar = [name for name in found if name.lower() in {n.lower() for n in (plain, *names)}]
