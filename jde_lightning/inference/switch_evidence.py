@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -127,7 +128,8 @@ def decision(switch: IdentitySwitch, diary: TrackDiary) -> Decision | None:
     of_new = here[(pairs.track_ids[here] == switch.new_track) & (pairs.detection_indices[here] == taken)]
     rows = sorted({*_on_the_way(switch, pairs), *of_old.tolist(), *of_new.tolist()}, key=lambda k: int(pairs.frames[k]))
     deciding = int(about[np.argmax(pairs.stage[about])]) if len(about) else None
-    return Decision(_sentence(switch, pairs, taken, deciding), rows[-_MOST_ROWS:], deciding)
+    shown = rows if len(rows) <= _MOST_ROWS else [rows[0], *rows[1 - _MOST_ROWS :]]
+    return Decision(_sentence(switch, pairs, taken, deciding), shown, deciding)
 
 
 def _detection_of(diary: TrackDiary, frame: int, track: int) -> int:
@@ -149,7 +151,6 @@ def _on_the_way(switch: IdentitySwitch, pairs: ConsideredPairs) -> list[int]:
 
 def _sentence(switch: IdentitySwitch, pairs: ConsideredPairs, taken: int, deciding: int | None) -> str:
     """Say what decided, with the terms in numbers."""
-    old = f"track {switch.old_track}"
     if deciding is not None:
         outcome = pairs.outcome(deciding)
         why = _OUTCOMES.get(outcome, f"the outcome was “{outcome.replace('_', ' ')}”")
@@ -159,14 +160,16 @@ def _sentence(switch: IdentitySwitch, pairs: ConsideredPairs, taken: int, decidi
             if not np.isnan(values[deciding])
         )
         stage = f"stage {int(pairs.stage[deciding])}"
-        return f"In frame {switch.frame}, {stage}, {old} could have taken the detection, but {why} ({terms})."
+        return f"In frame {switch.frame}, {stage}, the old track was compared with this detection: {why} ({terms})."
     considered = pairs.frames[(pairs.track_ids == switch.old_track) & (pairs.frames <= switch.frame)]
     last = int(considered.max(initial=-1))
     if last == switch.frame:
-        elsewhere = pairs.detection_indices[(pairs.frames == last) & (pairs.track_ids == switch.old_track)]
-        return (
-            f"In frame {switch.frame}, {old} was compared with {len(set(elsewhere.tolist()))} other detection(s), not "
-            f"with detection {taken} of the new track: the two did not overlap, and it lay outside the motion gate."
-        )
-    when = f"it was last compared with a detection in frame {last}" if last >= 0 else "it never was compared"
-    return f"In frame {switch.frame}, {old} was compared with no detection ({when}): it was gone, or far from all."
+        why = "the old track was not compared with the new one's detection: no overlap, and outside the motion gate"
+    else:
+        when = f"its last was in frame {last}" if last >= 0 else "it never had one"
+        why = f"no detection was considered for the old track ({when}): it was gone, or far from all"
+    rows = [row for row in _on_the_way(switch, pairs) if pairs.frames[row] > switch.frame_before]
+    outcomes = Counter(pairs.outcome(row).replace("_", " ") for row in rows).most_common()
+    way = ", ".join(f"{name} ({number})" for name, number in outcomes)
+    between = f" Outcomes of its best pair in each frame between, with their number: {way}." if way else ""
+    return f"In frame {switch.frame}, {why}.{between}"

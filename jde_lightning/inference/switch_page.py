@@ -39,17 +39,18 @@ article {{ border: 1px solid var(--line); border-radius: 8px; padding: 14px 16px
 figure {{ margin: 0; }}
 figcaption {{ font-size: 0.85rem; color: var(--quiet); }}
 img, svg {{ display: block; width: 100%; height: auto; border-radius: 4px; }}
-.views {{ display: grid; grid-template-columns: repeat(4, 1fr); gap: 12px; align-items: start; margin: 12px 0; }}
+.views {{ display: grid; grid-template-columns: 1fr 1fr 0.88fr; gap: 12px; align-items: start; margin: 12px 0; }}
+.whole {{ display: grid; gap: 6px; }}
 .strip {{ display: flex; gap: 8px; overflow-x: auto; padding-bottom: 6px; }}
-.strip figure {{ flex: 0 0 130px; }}
+.strip figure {{ flex: 1 0 112px; }}
 .charts {{ display: grid; grid-template-columns: 1fr 1fr; gap: 8px 28px; margin-top: 12px; align-items: start; }}
 svg text {{ fill: var(--quiet); }} svg text.on {{ fill: #fff; font-weight: 600; }}
 svg .grid {{ stroke: #e7eaee; }} svg .mark {{ stroke: #b3261e; stroke-width: 1.2; stroke-dasharray: 4 3; }}
 @media (max-width: 760px) {{
   body {{ padding: 10px; }}
   article {{ padding: 12px 10px; }}
-  .views {{ grid-template-columns: 1fr 1fr; }}
-  .views .whole {{ order: 1; }}
+  .views {{ grid-template-columns: 1fr; }}
+  .whole {{ grid-template-columns: 1fr 1fr; gap: 12px; }}
   .charts {{ grid-template-columns: 1fr; }}
 }}
 """
@@ -71,9 +72,9 @@ class SwitchView:
         sequence: name of the sequence.
         class_name: name of the class, empty if there is one class only.
         switch: the switch.
-        pictures: ``(kind, path relative to the page, caption)`` of the pictures before and after; kind is ``close`` or
-            ``whole``.
-        strip: ``(path, caption)`` of the frames around the switch.
+        close: path relative to the page, and caption, of the close-ups before and after.
+        whole: the same of the whole frames before and after.
+        strip: the same of the frames around the switch.
         charts: ``<svg>`` elements.
         sentence: what decided, empty if nobody knows.
         header: column names of the table of considered pairs.
@@ -85,7 +86,8 @@ class SwitchView:
     sequence: str
     class_name: str
     switch: IdentitySwitch
-    pictures: list[tuple[str, str, str]] = field(default_factory=list)
+    close: list[tuple[str, str]] = field(default_factory=list)
+    whole: list[tuple[str, str]] = field(default_factory=list)
     strip: list[tuple[str, str]] = field(default_factory=list)
     charts: list[str] = field(default_factory=list)
     sentence: str = ""
@@ -180,10 +182,8 @@ def _article(view: SwitchView) -> str:
     if view.sentence:
         parts.append(f"<p><b>Deciding term.</b> {escape(view.sentence)}</p>")
     parts += [f'<p class="quiet">{escape(note)}</p>' for note in view.notes]
-    figures = [_figure(path, caption, kind) for kind, path, caption in view.pictures]
-    parts.append(f'<div class="views">{"".join(figures)}</div>')
-    strip = [_figure(path, caption, "") for path, caption in view.strip]
-    parts.append(f'<div class="strip">{"".join(strip)}</div>')
+    parts.append(f'<div class="views">{_figures(view.close)}<div class="whole">{_figures(view.whole)}</div></div>')
+    parts.append(f'<div class="strip">{_figures(view.strip)}</div>')
     if view.charts:
         parts.append(f'<div class="charts">{"".join(f"<div>{chart}</div>" for chart in view.charts)}</div>')
     if view.rows:
@@ -192,10 +192,13 @@ def _article(view: SwitchView) -> str:
     return "\n".join([*parts, "</article>"])
 
 
-def _figure(path: str, caption: str, kind: str) -> str:
-    """A picture with its caption."""
-    image = f'<img src="{escape(path)}" alt="{escape(caption)}" loading="lazy">'
-    return f'<figure class="{kind}">{image}<figcaption>{escape(caption)}</figcaption></figure>'
+def _figures(pictures: Sequence[tuple[str, str]]) -> str:
+    """Pictures with their captions."""
+    return "".join(
+        f'<figure><img src="{escape(path)}" alt="{escape(caption)}" loading="lazy">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        for path, caption in pictures
+    )
 
 
 def story(switch: IdentitySwitch) -> str:

@@ -22,8 +22,8 @@ from jde_lightning.plots.colors import GRAY, Color
 from jde_lightning.plots.svg import Run, Series, chart, timeline
 from jde_lightning.plots.switches import NEW_TRACK, OLD_TRACK, SwitchFrame, draw_close_up, draw_whole_frame
 
-_STRIP = 9
-"""Pictures of the strip."""
+_STRIP = 7
+"""Pictures of the strip, beside those of the switch itself."""
 _MARGIN = 5
 """Frames that the strip shows before and after, where the gap is short."""
 _AROUND = 30
@@ -81,12 +81,13 @@ def fill_view(view: SwitchView, scene: SwitchScene, folder: Path, load: Callable
 
     for when, number in (("before", switch.frame_before), ("after", switch.frame)):
         frame = _frame(scene, switch, number, load)
-        center = _center(scene, switch, number)
+        center = _center(scene, switch, number, side)
         close, whole = draw_close_up(frame, center, side, _CLOSE_UP), draw_whole_frame(frame, _WHOLE)
-        view.pictures.append(("close", save(f"{when}-close", close), f"{when}: frame {number}"))
-        view.pictures.append(("whole", save(f"{when}-whole", whole), f"whole frame {number}"))
+        view.close.append((save(f"{when}-close", close), f"{when}: frame {number}"))
+        view.whole.append((save(f"{when}-whole", whole), f"whole frame {number}"))
     for number in _strip_frames(scene, switch):
-        picture = draw_close_up(_frame(scene, switch, number, load), _center(scene, switch, number), side, _IN_STRIP)
+        frame, center = _frame(scene, switch, number, load), _center(scene, switch, number, side)
+        picture = draw_close_up(frame, center, side, _IN_STRIP, named=False)
         mark = {switch.frame_before: " (before)", switch.frame: " (after)"}.get(number, "")
         view.strip.append((save(f"strip-{number}", picture), f"{number}{mark}"))
     view.charts.append(_timeline(scene, switch))
@@ -111,8 +112,8 @@ def _add_evidence(view: SwitchView, scene: SwitchScene, diary: TrackDiary) -> No
             Series(f"track {switch.old_track}", *curves.old, OLD_TRACK),
             Series(f"track {switch.new_track}", *curves.new, NEW_TRACK),
         ]
-        top = max(0.5, *(float(part.values.max(initial=0)) for part in series))
-        label = f"cosine distance to track {switch.old_track} as it looked before"
+        top = max(float(part.values.max(initial=0)) for part in series)
+        label = f"cosine distance to track {switch.old_track} as it looked on this person before"
         view.charts.append(chart(series, first, last, (switch.frame_before, switch.frame), top, label))
     found = decision(switch, diary)
     if found is None:
@@ -167,12 +168,14 @@ def _person(scene: SwitchScene, switch: IdentitySwitch) -> MOTRows:
     return scene.gt[scene.gt.ids == switch.gt_id]
 
 
-def _center(scene: SwitchScene, switch: IdentitySwitch, number: int) -> npt.NDArray[np.float64]:
-    """Middle of the person in a frame; where it is not annotated, between its neighbours in time."""
+def _center(scene: SwitchScene, switch: IdentitySwitch, number: int, side: float) -> npt.NDArray[np.float64]:
+    """Middle of the close-up: the person, or its way where it is not annotated; moved so as to stay in the frame."""
     person = _person(scene, switch)
     boxes = _xyxy(person)
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return np.array([np.interp(number, person.frames, middle[:, axis]) for axis in (0, 1)])
+    center = np.array([np.interp(number, person.frames, middle[:, axis]) for axis in (0, 1)])
+    size = np.array(scene.size)
+    return np.where(side < size, np.clip(center, side / 2, np.maximum(size - side / 2, side / 2)), size / 2)
 
 
 def _side(scene: SwitchScene, switch: IdentitySwitch) -> float:

@@ -67,7 +67,7 @@ def chart(series: Sequence[Series], first: int, last: int, marks: Sequence[int],
         first: the first frame of the axis.
         last: the last one.
         marks: frames to mark by a vertical line.
-        top: upper end of the vertical axis, which starts at 0; > 0.
+        top: what the vertical axis, which starts at 0, must reach.
         label: of the vertical axis.
 
     Returns:
@@ -75,6 +75,8 @@ def chart(series: Sequence[Series], first: int, last: int, marks: Sequence[int],
     """
     height, above, below = 190, 34, 22
     span = max(last - first, 1)
+    step = next((size for size in (0.1, 0.2, 0.5) if top <= 5 * size), top / 4)
+    top = max(math.ceil(top / step - 1e-6), 1) * step
 
     def x(frame: float) -> float:
         return _LEFT + (frame - first) / span * (_WIDTH - _LEFT - _RIGHT)
@@ -83,7 +85,7 @@ def chart(series: Sequence[Series], first: int, last: int, marks: Sequence[int],
         return height - below - min(max(value, 0.0), top) / top * (height - above - below)
 
     parts = [f'<text x="0" y="11">{escape(label)}</text>']
-    for value in np.linspace(0, top, 5):
+    for value in np.arange(0, top + step / 2, step).tolist():
         parts.append(f'<path class="grid" d="M{_LEFT} {y(value):.1f}H{_WIDTH - _RIGHT}"/>')
         parts.append(f'<text x="{_LEFT - 4}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.2g}</text>')
     parts += [f'<path class="mark" d="M{x(mark):.1f} {above}V{height - below}"/>' for mark in marks]

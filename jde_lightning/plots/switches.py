@@ -66,10 +66,12 @@ def draw_whole_frame(frame: SwitchFrame, width: int = 480) -> Picture:
         drawn = np.full((size[1], size[0], 3), _PAPER, np.uint8)
     else:
         drawn = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
-    return _draw(drawn, frame, np.zeros(2), gain, others_named=False)
+    return _draw(drawn, frame, np.zeros(2), gain, named=False)
 
 
-def draw_close_up(frame: SwitchFrame, center: npt.NDArray[Any], side: float, size: int = 480) -> Picture:
+def draw_close_up(
+    frame: SwitchFrame, center: npt.NDArray[Any], side: float, size: int = 480, *, named: bool = True
+) -> Picture:
     """Draw the square around a point.
 
     Args:
@@ -77,6 +79,7 @@ def draw_close_up(frame: SwitchFrame, center: npt.NDArray[Any], side: float, siz
         center: ``(2,)`` x and y of the middle, in pixels of the frame.
         side: of the square, in pixels of the frame; at least 1.
         size: of the picture, in pixels.
+        named: whether boxes have labels.
 
     Returns:
         ``(size, size, 3)`` uint8 BGR.
@@ -94,10 +97,10 @@ def draw_close_up(frame: SwitchFrame, center: npt.NDArray[Any], side: float, siz
         image = cv2.GaussianBlur(frame.image, (0, 0), sigma) if gain < 0.5 else frame.image
         border = (_PADDING,) * 3
         drawn = cv2.warpAffine(image, transform, (size, size), flags=cv2.INTER_LINEAR, borderValue=border)
-    return _draw(drawn, frame, corner, gain, others_named=True)
+    return _draw(drawn, frame, corner, gain, named=named)
 
 
-def _draw(drawn: Picture, frame: SwitchFrame, corner: npt.NDArray[Any], gain: float, *, others_named: bool) -> Picture:
+def _draw(drawn: Picture, frame: SwitchFrame, corner: npt.NDArray[Any], gain: float, *, named: bool) -> Picture:
     """Draw the boxes in place, in pixels of the picture; the person's box is broken, so that tracks show through."""
     width = max(1, round(max(drawn.shape[:2]) / 200))
     scale = max(0.35, max(drawn.shape[:2]) / 900)
@@ -107,21 +110,38 @@ def _draw(drawn: Picture, frame: SwitchFrame, corner: npt.NDArray[Any], gain: fl
 
     for box, identity in zip(frame.others, frame.other_ids, strict=True):
         draw_box(drawn, moved(box), GRAY, max(1, width // 2))
-        if others_named:
+        if named:
             draw_label(drawn, str(int(identity)), corners(moved(box))[0], GRAY, 0.8 * scale)
     boxes = (frame.person, frame.old, frame.new)
     for box, color, draw in zip(boxes, (PERSON, OLD_TRACK, NEW_TRACK), (_dashed, draw_box, draw_box), strict=True):
         if box is not None:
             draw(drawn, moved(box), color, width)
-    # Labels come last, at three different corners: the boxes nearly coincide.
-    for box, color, name, place in zip(boxes, (PERSON, OLD_TRACK, NEW_TRACK), frame.names, (2, 0, 1), strict=True):
-        if box is not None and others_named:
-            (x1, y1), (x2, y2) = corners(moved(box))
-            ground = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0]
-            below = y2 + round(1.8 * ground[1])
-            anchor = ((x1, y1), (x1, below), (max(x1, x2 - ground[0]), below))[place]
-            draw_label(drawn, name, anchor, color, scale)
+    if named:
+        _draw_labels(drawn, [None if box is None else moved(box) for box in boxes], frame.names, scale)
     return drawn
+
+
+def _draw_labels(drawn: Picture, boxes: list[Box | None], names: tuple[str, str, str], scale: float) -> None:
+    """Name person, old and new track in three places, since their boxes nearly coincide: above, below, further below.
+
+    Args:
+        drawn: the picture.
+        boxes: of the three, in pixels of the picture.
+        names: of the three.
+        scale: of the font.
+    """
+    (_, height), baseline = cv2.getTextSize(names[0], cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    line = height + baseline + 5
+    person, old, new = boxes
+    if old is not None:
+        draw_label(drawn, names[1], corners(old)[0], OLD_TRACK, scale)
+    below = max((corners(box)[1][1] for box in boxes if box is not None), default=0) + line
+    # Where the feet are cut off, both labels must still find a place.
+    below = min(below, drawn.shape[0] - line)
+    if new is not None:
+        draw_label(drawn, names[2], (corners(new)[0][0], below), NEW_TRACK, scale)
+    if person is not None:
+        draw_label(drawn, names[0], (corners(person)[0][0], below + line), PERSON, scale)
 
 
 def _dashed(picture: Picture, box: Box, color: Color, width: int) -> None:
