@@ -12,6 +12,7 @@ _EPILOG = """example:
   jde-lightning evaluate --gt MOT17/train --results runs/track --sequences "*-FRCNN" \\
       --split val_half --json scores.json
   jde-lightning evaluate --gt traffic/val --results runs/track --benchmark none --class-names person car
+  jde-lightning evaluate --gt MOT17/train --results runs/track --switches runs/switches
 
 The table shows percentages, the JSON file fractions: {"combined": {...}, "sequences": {SEQ: {...}}}, with several
 classes also "class_averaged": {...} and "classes": {NAME: {"combined": ..., "sequences": ...}}; docs/evaluation.md."""
@@ -60,6 +61,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--class-names", nargs="+", metavar="NAME", help="names of --classes; without those, of the classes 1, 2, ..."
     )
+    group = parser.add_argument_group("identity switches")
+    group.add_argument(
+        "--switches",
+        type=Path,
+        metavar="DIR",
+        help="write a page with pictures of every identity switch; with SEQ.npz beside SEQ.txt (written by"
+        " `track --explain`) also how alike the tracks look and what decided",
+    )
+    group.add_argument(
+        "--images", type=Path, metavar="DIR", help="SEQ/img1 or SEQ with images (default: SEQ/img1 beside gt)"
+    )
+    group.add_argument(
+        "--max-switches", type=int, default=200, metavar="N", help="most switches with pictures (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores to FILE")
 
 
@@ -72,11 +87,18 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
+    from jde_lightning.errors import UsageError
     from jde_lightning.files import written_whole
     from jde_lightning.metrics.classes import named_classes
     from jde_lightning.metrics.folders import evaluate_folder
     from jde_lightning.metrics.tracking_table import tracking_table
 
+    if args.max_switches < 0:
+        msg = f"--max-switches must be at least 0, got {args.max_switches}"
+        raise UsageError(msg)
+    if args.images and not args.switches:
+        msg = "--images is for the pictures of --switches DIR, which is missing"
+        raise UsageError(msg)
     classes = named_classes(args.classes, args.class_names)
     chosen = (args.benchmark, args.split, args.half_convention, args.sequences)
     scores = evaluate_folder(args.gt, args.results, *chosen, progress=True, classes=classes)
@@ -84,4 +106,18 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         with written_whole(args.json) as temporary:
             temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    if args.switches:
+        from jde_lightning.inference.switch_report import write_switch_report
+
+        report = write_switch_report(
+            args.switches,
+            args.gt,
+            args.results,
+            *chosen,
+            classes=classes,
+            images=args.images,
+            limit=args.max_switches,
+            progress=True,
+        )
+        print(f"\n{report.switches} identity switches, {report.drawn} of them with pictures: {report.page}")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from jde_lightning.metrics.matching import EPSILON, Floats, SequencePairs, frames_with_choice, solve_frame
+from jde_lightning.metrics.matching import EPSILON, Floats, Ints, SequencePairs, frames_with_choice, solve_frame
 
 _THRESHOLD = 0.5 - EPSILON
 _BONUS = 1000.0
@@ -22,15 +22,13 @@ def clear_counts(pairs: SequencePairs) -> dict[str, Floats]:
         Scalars that add up over sequences: ``clear_tp``, ``clear_fn``, ``clear_fp``, ``idsw``, ``mt``, ``pt``, ``ml``,
         ``frag``, ``motp_sum`` (IoU of the true positives).
     """
-    matched = np.flatnonzero(_matches(pairs))
+    matched = clear_matches(pairs)
     gt_ids, tracker_ids = pairs.pair_gt_ids[matched], pairs.pair_tracker_ids[matched]
     # Frames without ground truth or without tracker boxes neither continue nor break a track.
     active = np.cumsum((pairs.gt_counts > 0) & (pairs.tracker_counts > 0))[pairs.frames[matched]]
 
-    order = np.argsort(gt_ids, kind="stable")
-    same_gt = np.diff(gt_ids[order]) == 0
-    switches = same_gt & (np.diff(tracker_ids[order]) != 0)
-    gaps = same_gt & (np.diff(active[order]) > 1)
+    same_gt = np.diff(gt_ids) == 0
+    gaps = same_gt & (np.diff(active) > 1)
 
     lengths = np.bincount(pairs.gt_ids, minlength=pairs.num_gt_ids)
     ratio = np.bincount(gt_ids, minlength=pairs.num_gt_ids) / lengths
@@ -40,7 +38,7 @@ def clear_counts(pairs: SequencePairs) -> dict[str, Floats]:
         "clear_tp": len(matched),
         "clear_fn": len(pairs.gt_ids) - len(matched),
         "clear_fp": len(pairs.tracker_ids) - len(matched),
-        "idsw": np.count_nonzero(switches),
+        "idsw": np.count_nonzero(switches_after(gt_ids, tracker_ids)),
         "mt": mostly_tracked,
         "pt": at_least_partly - mostly_tracked,
         "ml": pairs.num_gt_ids - at_least_partly,
@@ -48,6 +46,32 @@ def clear_counts(pairs: SequencePairs) -> dict[str, Floats]:
         "motp_sum": pairs.iou[matched].sum(),
     }
     return {name: np.float64(value) for name, value in counts.items()}
+
+
+def clear_matches(pairs: SequencePairs) -> Ints:
+    """Return the pairs that CLEAR counts as true positives.
+
+    Args:
+        pairs: the pairs of the sequence.
+
+    Returns:
+        Their numbers, by ground-truth identity and, for each identity, by frame.
+    """
+    matched = np.flatnonzero(_matches(pairs))
+    return matched[np.argsort(pairs.pair_gt_ids[matched], kind="stable")]
+
+
+def switches_after(gt_ids: Ints, tracker_ids: Ints) -> npt.NDArray[np.bool_]:
+    """Tell which matches are followed by an identity switch: the identity's next match is with another track.
+
+    Args:
+        gt_ids: ``(K,)`` ground-truth identity of each match of :func:`clear_matches`.
+        tracker_ids: ``(K,)`` tracker identity of each match.
+
+    Returns:
+        ``(K - 1,)``: whether the switch lies between match k and match k + 1; empty if there is no match.
+    """
+    return (np.diff(gt_ids) == 0) & (np.diff(tracker_ids) != 0)
 
 
 def _matches(pairs: SequencePairs) -> npt.NDArray[np.bool_]:

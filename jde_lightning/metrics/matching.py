@@ -45,6 +45,9 @@ class SequencePairs:
         columns: ``(P,)`` position of the pair's tracker box in its frame.
         iou: ``(P,)`` intersection over union of the pair.
         shares: ``(P,)`` IoU over the IoU of all pairs of the two boxes (HOTA's weight of a potential match).
+        frame_numbers: ``(F,)`` number of each frame in the sequence, increasing.
+        gt_labels: ids of the ground truth as in its file, by relabelled id.
+        tracker_labels: ids of the tracker as in its file, by relabelled id.
     """
 
     gt_ids: Ints
@@ -56,6 +59,9 @@ class SequencePairs:
     columns: Ints
     iou: Floats
     shares: Floats
+    frame_numbers: Ints
+    gt_labels: Ints
+    tracker_labels: Ints
 
     @property
     def num_gt_ids(self) -> int:
@@ -126,9 +132,11 @@ def sequence_pairs(gt: MOTRows, result: MOTRows, benchmark: Benchmark) -> Sequen
     denominators = joined("totals", np.float64) - iou
     gt_kept, result_kept = gt[evaluated], result[kept]
     frames = np.union1d(gt_kept.frames, result_kept.frames)
+    gt_labels, gt_ids = np.unique(gt_kept.ids, return_inverse=True)
+    tracker_labels, tracker_ids = np.unique(result_kept.ids, return_inverse=True)
     return SequencePairs(
-        gt_ids=np.unique(gt_kept.ids, return_inverse=True)[1].reshape(-1),
-        tracker_ids=np.unique(result_kept.ids, return_inverse=True)[1].reshape(-1),
+        gt_ids=gt_ids.reshape(-1),
+        tracker_ids=tracker_ids.reshape(-1),
         gt_counts=np.bincount(np.searchsorted(frames, gt_kept.frames), minlength=len(frames)),
         tracker_counts=np.bincount(np.searchsorted(frames, result_kept.frames), minlength=len(frames)),
         frames=np.searchsorted(frames, joined("frames", np.int64)),
@@ -136,6 +144,9 @@ def sequence_pairs(gt: MOTRows, result: MOTRows, benchmark: Benchmark) -> Sequen
         columns=joined("columns", np.int64),
         iou=iou,
         shares=np.divide(iou, denominators, out=np.zeros_like(iou), where=denominators > EPSILON),
+        frame_numbers=frames,
+        gt_labels=gt_labels,
+        tracker_labels=tracker_labels,
     )
 
 

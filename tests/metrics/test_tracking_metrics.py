@@ -47,6 +47,14 @@ def test_random_sequences_equal_trackeval(trackeval, benchmark):
         compare(trackeval, sequences, benchmark)
 
 
+@pytest.mark.slow
+def test_three_thousand_sequences_with_ties_equal_trackeval(trackeval):
+    rng = np.random.default_rng(3000)
+    for benchmark in ("mot15", "mot16", "mot17", "mot20", "none"):
+        for start in range(0, 600, 20):
+            compare(trackeval, {f"S{start + k}": random_sequence(rng, 10) for k in range(20)}, benchmark)
+
+
 def test_every_frame_empty_on_one_side_equals_trackeval(trackeval):
     gt = rows((1, 1, 0, 0, 10, 10), (3, 1, 0, 0, 10, 10))
     result = rows((2, 5, 0, 0, 10, 10), (4, 5, 0, 0, 10, 10))

@@ -1,0 +1,175 @@
+"""What a track diary tells about an identity switch: how alike the tracks look, and which term decided."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from jde_lightning.inference.diary import MATCHED, ConsideredPairs, TrackDiary
+from jde_lightning.metrics.switches import IdentitySwitch, Matches
+
+_REFERENCE_BOXES = 30
+"""The old track's look is the mean of so many of its last boxes on the person."""
+_MOST_ROWS = 12
+
+_OUTCOMES = {
+    "outbid": "the cost was below the limit, but the assignment as a whole preferred other pairs",
+    "over_limit": "the cost was not below the limit",
+    "class": "the classes differ",
+    "motion": "the detection lay outside the motion gate",
+    "proximity": "the boxes overlapped too little for appearance to count",
+    "appearance": "the looks differed too much (appearance threshold)",
+    "look_gate": "the looks differed so much that the overlap did not count",
+}
+"""Sentences for the outcomes of this package's trackers; others are called by their names."""
+
+
+class Curve(NamedTuple):
+    """Cosine distances (0..2) of a track's boxes to the old track's look.
+
+    Attributes:
+        frames: ``(N,)`` frame numbers.
+        distances: ``(N,)`` float64.
+    """
+
+    frames: npt.NDArray[np.integer]
+    distances: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LookCurves:
+    """How far tracks are from the old track's look, over the frames around a switch.
+
+    Attributes:
+        old: the old track.
+        new: the new one.
+        others: all other tracks together: how different other people look.
+    """
+
+    old: Curve
+    new: Curve
+    others: Curve
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the tracker considered about a switch.
+
+    Attributes:
+        sentence: why the old track did not go on.
+        rows: the rows of the diary's pairs that tell about it, by frame.
+        deciding: which of them decided, ``None`` if none did.
+    """
+
+    sentence: str
+    rows: list[int]
+    deciding: int | None
+
+
+def look_curves(
+    switch: IdentitySwitch, diary: TrackDiary, matches: Matches, first: int, last: int
+) -> LookCurves | None:
+    """Compare tracks with the old track's look before the switch.
+
+    Args:
+        switch: the switch.
+        diary: of the sequence.
+        matches: of the sequence.
+        first: the first frame to compare.
+        last: the last one.
+
+    Returns:
+        Distances to the mean embedding of the old track's last boxes on the person; ``None`` if the diary has no
+        embeddings of these.
+    """
+    if diary.embeddings is None:
+        return None
+    followed = matches.frames[(matches.gt_ids == switch.gt_id) & (matches.track_ids == switch.old_track)]
+    is_old = diary.track_ids == switch.old_track
+    before = is_old & (diary.frames <= switch.frame_before) & np.isin(diary.frames, followed)
+    seen = np.flatnonzero(before & (diary.detections >= 0))[-_REFERENCE_BOXES:]
+    if not len(seen):
+        return None
+    reference = diary.embeddings[seen].astype(np.float64).mean(0)
+    reference /= max(float(np.linalg.norm(reference)), 1e-12)
+    shown = (diary.frames >= first) & (diary.frames <= last) & (diary.detections >= 0)
+    is_new = diary.track_ids == switch.new_track
+
+    def curve(mask: npt.NDArray[np.bool_]) -> Curve:
+        rows = np.flatnonzero(shown & mask)
+        rows = rows[np.argsort(diary.frames[rows], kind="stable")]
+        assert diary.embeddings is not None
+        return Curve(diary.frames[rows], 1 - diary.embeddings[rows].astype(np.float64) @ reference)
+
+    return LookCurves(curve(is_old), curve(is_new), curve(~is_old & ~is_new))
+
+
+def decision(switch: IdentitySwitch, diary: TrackDiary) -> Decision | None:
+    """Find what decided that the old track did not get the detection that the new one got.
+
+    Args:
+        switch: the switch.
+        diary: of the sequence.
+
+    Returns:
+        The decision; ``None`` if the tracker did not explain itself.
+    """
+    pairs = diary.pairs
+    if pairs is None:
+        return None
+    taken = _detection_of(diary, switch.frame, switch.new_track)
+    here = np.flatnonzero(pairs.frames == switch.frame)
+    of_old = here[pairs.track_ids[here] == switch.old_track]
+    about = of_old[pairs.detection_indices[of_old] == taken]
+    of_new = here[(pairs.track_ids[here] == switch.new_track) & (pairs.detection_indices[here] == taken)]
+    rows = sorted({*_on_the_way(switch, pairs), *of_old.tolist(), *of_new.tolist()}, key=lambda k: int(pairs.frames[k]))
+    deciding = int(about[np.argmax(pairs.stage[about])]) if len(about) else None
+    shown = rows if len(rows) <= _MOST_ROWS else [rows[0], *rows[1 - _MOST_ROWS :]]
+    return Decision(_sentence(switch, pairs, taken, deciding), shown, deciding)
+
+
+def _detection_of(diary: TrackDiary, frame: int, track: int) -> int:
+    """Row of the detection that a track got in a frame, -1 if none."""
+    row = np.flatnonzero((diary.frames == frame) & (diary.track_ids == track))
+    return int(diary.detections[row[0]]) if len(row) else -1
+
+
+def _on_the_way(switch: IdentitySwitch, pairs: ConsideredPairs) -> list[int]:
+    """The old track's best pair in each frame from its last on the person to the switch."""
+    mask = (pairs.track_ids == switch.old_track) & (pairs.frames >= switch.frame_before)
+    rows = np.flatnonzero(mask & (pairs.frames < switch.frame))
+    cost = pairs.terms.get("cost", np.zeros(len(pairs)))[rows]
+    matched = np.array([pairs.outcome(row) == MATCHED for row in rows], bool)
+    order = np.lexsort((cost, ~matched, pairs.frames[rows]))
+    _, first = np.unique(pairs.frames[rows][order], return_index=True)
+    return rows[order][first].tolist()
+
+
+def _sentence(switch: IdentitySwitch, pairs: ConsideredPairs, taken: int, deciding: int | None) -> str:
+    """Say what decided, with the terms in numbers."""
+    if deciding is not None:
+        outcome = pairs.outcome(deciding)
+        why = _OUTCOMES.get(outcome, f"the outcome was “{outcome.replace('_', ' ')}”")
+        terms = ", ".join(
+            f"{name.replace('_', ' ')} {values[deciding]:.3g}"
+            for name, values in pairs.terms.items()
+            if not np.isnan(values[deciding])
+        )
+        stage = f"stage {int(pairs.stage[deciding])}"
+        return f"In frame {switch.frame}, {stage}, the old track was compared with this detection: {why} ({terms})."
+    considered = pairs.frames[(pairs.track_ids == switch.old_track) & (pairs.frames <= switch.frame)]
+    last = int(considered.max(initial=-1))
+    if last == switch.frame:
+        why = "the old track was not compared with the new one's detection: no overlap, and outside the motion gate"
+    else:
+        when = f"its last was in frame {last}" if last >= 0 else "it never had one"
+        why = f"no detection was considered for the old track ({when}): it was gone, or far from all"
+    rows = [row for row in _on_the_way(switch, pairs) if pairs.frames[row] > switch.frame_before]
+    outcomes = Counter(pairs.outcome(row).replace("_", " ") for row in rows).most_common()
+    way = ", ".join(f"{name} ({number})" for name, number in outcomes)
+    between = f" Outcomes of its best pair in each frame between, with their number: {way}." if way else ""
+    return f"In frame {switch.frame}, {why}.{between}"
