@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--fps", type=float, metavar="N", help="frames per second (default: as the source tells; 30 for image folders)")
     add("--reconnect", type=int, default=5, metavar="N", help="tries to reopen a dropped stream (default: 5; 0: none)")
+    add("--explain", action="store_true", help="write NAME.npz too: embeddings, and why who was matched (see evaluate)")
     group = parser.add_argument_group("tracking")
     add = group.add_argument
     add("--tracker", default="yolo11_jde", metavar="NAME", help="yolo11_jde (default), fairmot, or a YAML file")
@@ -90,15 +91,17 @@ def run(args: argparse.Namespace) -> int:
         precision=args.precision,
         scale=args.scale,
     )
-    factory = load_tracker_factory(args.tracker, appearance=predictor.appearance and not args.no_appearance)
-    for summary in track_sources(sources, predictor, factory, args.output, args.batch_size, args.video, args.pictures):
+    appearance = predictor.appearance and not args.no_appearance
+    factory = load_tracker_factory(args.tracker, appearance, args.explain)
+    wanted = {"video": args.video, "pictures": args.pictures, "explain": args.explain}
+    for summary in track_sources(sources, predictor, factory, args.output, args.batch_size, **wanted):
         stages = ", ".join(f"{stage} {value:.1f}" for stage, value in summary.milliseconds().items())
         dropped = f" ({summary.dropped} dropped)" if summary.dropped else ""
         sys.stdout.write(
             f"{summary.name}: {summary.frames} frames{dropped}, {summary.identities} identities, "
             f"{summary.boxes} boxes, {summary.frames_per_second:.1f} frames/s (ms per frame: {stages})\n"
         )
-        for path in (summary.result, summary.video, summary.pictures):
+        for path in (summary.result, summary.video, summary.pictures, summary.diary):
             if path is not None:
                 sys.stdout.write(f"  {path}\n")
         sys.stdout.flush()

@@ -71,13 +71,14 @@ TrackerFactory = Callable[[float], TrackerLike]
 """Makes a fresh tracker for a sequence of so many frames per second."""
 
 
-def load_tracker_factory(name_or_path: str | Path, appearance: bool = True) -> TrackerFactory:
+def load_tracker_factory(name_or_path: str | Path, appearance: bool = True, explain: bool = False) -> TrackerFactory:
     """Read which tracker is wanted, and check its parameters before anything runs.
 
     Args:
         name_or_path: ``yolo11_jde``, ``fairmot``, ``bytetrack``, ``low_frame_rate``, or a YAML file
             ``{class_path: ..., init_args: {...}}``. A ``frame_rate`` in the file wins over that of the sequence.
         appearance: ``False`` makes the tracker ignore embeddings, whatever the file says.
+        explain: ``True`` makes the tracker record its decisions, whatever the file says.
 
     Returns:
         A function from the frames per second of a sequence to a fresh tracker.
@@ -99,6 +100,8 @@ def load_tracker_factory(name_or_path: str | Path, appearance: bool = True) -> T
         raise InputError(msg)
     if not appearance:
         arguments = {**arguments, "appearance": False}
+    if explain:
+        arguments = {**arguments, "explain": True}
 
     def factory(frame_rate: float) -> TrackerLike:
         return _instantiate(tracker, {"frame_rate": float(frame_rate), **arguments}, where)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from jde_lightning.errors import InputError
+from jde_lightning.inference.diary import DiaryWriter
 from jde_lightning.inference.frames import Frame, FrameSource
 from jde_lightning.inference.painting import Painter
 from jde_lightning.inference.pipeline import ReadAhead, Stage
@@ -25,6 +26,7 @@ from jde_lightning.inference.stopwatch import Stopwatch
 from jde_lightning.inference.tracker_config import TrackerFactory, TrackerLike
 from jde_lightning.metrics.in_memory import write_results
 from jde_lightning.structures import Detections, Tracks
+from jde_lightning.tracking.explain import Decision
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class TrackingSummary:
         result: the MOTChallenge result file.
         video: the annotated video, if one was wanted.
         pictures: the folder of annotated frames, if they were wanted.
+        diary: the track diary, if it was wanted.
         frames: number of frames.
         dropped: number of frames of a live source that came while the network was busy, and were left out.
         boxes: number of boxes over all frames.
@@ -63,6 +66,7 @@ class TrackingSummary:
     result: Path
     video: Path | None = None
     pictures: Path | None = None
+    diary: Path | None = None
     frames: int = 0
     dropped: int = 0
     boxes: int = 0
@@ -89,6 +93,7 @@ def track_sources(
     batch_size: int = 8,
     video: bool = False,
     pictures: bool = False,
+    explain: bool = False,
 ) -> Iterator[TrackingSummary]:
     """Track in one source after the other; arguments as for :func:`track_source`.
 
@@ -96,7 +101,7 @@ def track_sources(
         The summary of each source when its files are written.
     """
     for source in sources:
-        yield track_source(source, detector, make_tracker, output, batch_size, video, pictures)
+        yield track_source(source, detector, make_tracker, output, batch_size, video, pictures, explain)
 
 
 def track_source(
@@ -107,6 +112,7 @@ def track_source(
     batch_size: int = 8,
     video: bool = False,
     pictures: bool = False,
+    explain: bool = False,
 ) -> TrackingSummary:
     """Track in one source and write ``NAME.txt``, and if wanted ``NAME.mp4`` and the folder ``NAME`` of pictures.
 
@@ -125,6 +131,8 @@ def track_source(
             delay.
         video: whether to write an annotated video.
         pictures: whether to write annotated frames as JPEG files.
+        explain: whether to write ``NAME.npz``, the track diary (:mod:`jde_lightning.inference.diary`): embeddings, and
+            what the tracker considered where it was made with ``explain=True``.
 
     Returns:
         Counts, times and paths.
@@ -136,7 +144,7 @@ def track_source(
     size = 1 if source.live else batch_size
     cut_short: BaseException | None = None
     with ExitStack() as stack:
-        run = _Run(stack, source, tracker, detector.class_names, output, video, pictures)
+        run = _Run(stack, source, tracker, detector.class_names, output, video, pictures, explain)
         paint = stack.enter_context(Stage(run.paint, size, "paint"))
         track = stack.enter_context(Stage(lambda found: paint.put(run.track(*found)), size, "track"))
         ahead = stack.enter_context(ReadAhead(run.times.iterate("read", source), size, source.live, source.stop))
@@ -174,6 +182,7 @@ class _Run:
         output: Path,
         video: bool,
         pictures: bool,
+        explain: bool,
     ) -> None:
         self.source = source
         self.times = Stopwatch()
@@ -182,12 +191,14 @@ class _Run:
             result=output / f"{source.name}.txt",
             video=output / f"{source.name}.mp4" if video else None,
             pictures=output / source.name if pictures else None,
+            diary=output / f"{source.name}.npz" if explain else None,
             seconds=self.times.seconds,
         )
         self._tracker: Any = tracker  # whose update may or may not know of elapsed frames
         self._knows_elapsed = "elapsed_frames" in inspect.signature(tracker.update).parameters
         self._num_classes = len(class_names)
         self._results: dict[int, Tracks] = {}
+        self._diary = DiaryWriter([decision.name.lower() for decision in Decision]) if explain else None
         self._last_number: int | None = None
         self._bar = stack.enter_context(tqdm(total=source.length, desc=source.name, unit="frame", disable=None))
         # Until the end is reached, a video is a partial one.
@@ -203,6 +214,8 @@ class _Run:
             tracks = self._tracker.update(detections, image=frame.image, **more)
         self._last_number = frame.number
         self._results[frame.number] = tracks
+        if self._diary is not None:
+            self._diary.add(frame.number, tracks, detections, getattr(self._tracker, "explanations", None))
         self.summary.highest_score = max(self.summary.highest_score, float(detections.scores.max(initial=0)))
         return frame, tracks
 
@@ -228,6 +241,8 @@ class _Run:
         if complete:
             write_results(result, list(self._results), tracks, self._num_classes)
             _partial(result).unlink(missing_ok=True)  # of an earlier run
+            if self._diary is not None and summary.diary is not None:
+                self._diary.write(summary.diary)
             if video is not None and _partial(video).exists():
                 _partial(video).replace(video)
         elif summary.frames:

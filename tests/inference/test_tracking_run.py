@@ -9,10 +9,13 @@ import pytest
 
 from jde_lightning.errors import InputError
 from jde_lightning.inference import tracking_run
+from jde_lightning.inference.diary import read_diary
 from jde_lightning.inference.drawing import Trails, draw_tracks
 from jde_lightning.inference.sources import Frame, FrameSource, open_sources
+from jde_lightning.inference.tracker_config import load_tracker_factory
 from jde_lightning.inference.tracking_run import track_source, track_sources
 from jde_lightning.metrics.in_memory import format_results
+from jde_lightning.metrics.mot_challenge import read_results
 from jde_lightning.structures import Detections, Tracks
 
 LONG = 20.0
@@ -274,6 +277,38 @@ def test_video_and_pictures(tmp_path):
     assert capture.get(cv2.CAP_PROP_FPS) == 25
     assert sum(1 for _ in iter(lambda: capture.read()[0], False)) == 5
     assert cv2.imread(str(summary.pictures / "000100.jpg")).max() > 150  # something is drawn
+
+
+class LookingDetector(Detector):
+    """The box has an embedding, too."""
+
+    def detect(self, images):
+        look = np.array([[0.6, 0.8]], np.float32)
+        return [Detections(d.boxes, d.scores, d.labels, look) for d in super().detect(images)]
+
+
+def test_diary_has_the_rows_of_the_result_file_and_why_they_were_matched(tmp_path):
+    factory = load_tracker_factory("yolo11_jde", explain=True)
+    summary = track_source(Source(), LookingDetector(), factory, tmp_path, explain=True)
+    assert names(tmp_path) == ["walk.npz", "walk.txt"]
+    rows, diary = read_results(summary.result), read_diary(summary.diary)
+    assert (diary.frames.tolist(), diary.track_ids.tolist()) == (rows.frames.tolist(), rows.ids.tolist())
+    assert diary.frames.tolist() == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose(diary.embeddings, np.tile([0.6, 0.8], (5, 1)), atol=1e-3)
+    assert [diary.pairs.outcome(row) for row in range(len(diary.pairs))] == ["matched"] * 4  # the first one is new
+    assert (diary.pairs.terms["cost"] < diary.pairs.terms["limit"]).all()
+
+
+def test_diary_of_a_tracker_that_does_not_explain_itself_has_no_pairs(tmp_path):
+    summary = track_source(Source(), Detector(), Tracker, tmp_path, explain=True)
+    diary = read_diary(summary.diary)
+    assert (len(diary.frames), diary.embeddings, diary.pairs) == (5, None, None)
+
+
+def test_interrupted_run_leaves_no_diary(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        track_source(Source(fails_at=4), Detector(), Tracker, tmp_path, explain=True)
+    assert names(tmp_path) == ["walk.partial.txt"]
 
 
 def frames_of(video):
