@@ -234,7 +234,7 @@ class _Run:
             names = _partial(result).name + (f" and {_partial(video).name}" if video is not None else "")
             of = f" of {self.source.length}" if self.source.length is not None else ""
             _LOG.warning(
-                "%s: ended early; %s in %s hold all %d%s frames up to frame %d",
+                "%s: ended early; %s in %s: %d%s frames, up to frame %d",
                 *(summary.name, names, result.parent, summary.frames, of, self._last_number),
             )
         summary.boxes = sum(map(len, tracks))
