@@ -224,13 +224,13 @@ class _Run:
         """
         summary, tracks = self.summary, list(self._results.values())
         result, video = summary.result, summary.video
+        if complete or summary.frames:
+            write_results(result if complete else _partial(result), list(self._results), tracks)
         if complete:
-            write_results(result, list(self._results), tracks)
             _partial(result).unlink(missing_ok=True)  # of an earlier run
             if video is not None and _partial(video).exists():
                 _partial(video).replace(video)
         elif summary.frames:
-            write_results(_partial(result), list(self._results), tracks)
             names = _partial(result).name + (f" and {_partial(video).name}" if video is not None else "")
             of = f" of {self.source.length}" if self.source.length is not None else ""
             _LOG.warning(
