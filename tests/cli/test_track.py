@@ -63,6 +63,18 @@ def test_options_of_the_tracker_and_the_network(folder, weights, tmp_path, more)
     assert (tmp_path / "out" / "frames.txt").read_text()
 
 
+def test_frame_rate_reaches_the_video(folder, weights, tmp_path):
+    assert run(folder, weights, tmp_path / "out", "--fps", "12.5", "--video") == 0
+    assert cv2.VideoCapture(str(tmp_path / "out" / "frames.mp4")).get(cv2.CAP_PROP_FPS) == 12.5
+
+
+def test_damaged_frame_is_named_and_the_frames_before_it_are_kept(folder, weights, tmp_path, capsys):
+    (folder / "3.png").write_bytes(b"no image")
+    assert run(folder, weights, tmp_path / "out", "--video") == 1
+    assert "3.png" in capsys.readouterr().err.splitlines()[-1]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["frames.partial.mp4", "frames.partial.txt"]
+
+
 def test_confidence_and_size_reach_the_network(folder, weights, tmp_path, capsys):
     assert run(folder, weights, tmp_path / "out", "--conf", "1.0", "--imgsz", "96") == 0
     assert (tmp_path / "out" / "frames.txt").read_text() == ""
@@ -76,6 +88,8 @@ def test_confidence_and_size_reach_the_network(folder, weights, tmp_path, capsys
         (["--tracker", "sort"], "--tracker sort: neither a known tracker"),
         (["--split", "val_half"], "--split val_half needs MOTChallenge sequences"),
         (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (["--fps", "0"], "--fps must be above 0 and at most 1000 frames per second, got 0"),
+        (["--reconnect", "-1"], "--reconnect must be at least 0, got -1"),
         (["--scale", "x"], "of scale 'n', but scale 'x' was asked for"),
     ],
 )

@@ -325,7 +325,7 @@ def test_what_ends_early_is_whole_up_to_there_and_named_so(tmp_path, caplog, err
     assert names(tmp_path) == ["a.mp4", "a.txt", "b.partial.mp4", "b.partial.txt"]
     assert np.loadtxt(tmp_path / "b.partial.txt", delimiter=",")[:, 0].tolist() == [1, 2, 3]
     assert frames_of(tmp_path / "b.partial.mp4") == 3
-    expected = f"b: ended early; b.partial.txt and b.partial.mp4 in {tmp_path} hold all 3 of 5 frames up to frame 3"
+    expected = f"b: ended early; b.partial.txt and b.partial.mp4 in {tmp_path}: 3 of 5 frames, up to frame 3"
     assert expected in caplog.text
 
 
