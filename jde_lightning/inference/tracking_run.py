@@ -239,22 +239,15 @@ class _Run:
         summary, tracks = self.summary, list(self._results.values())
         result, video = summary.result, summary.video
         if complete or summary.frames:
-            write_results(result if complete else _partial(result), list(self._results), tracks)
+            to = result if complete else _partial(result)
+            write_results(to, list(self._results), tracks, self._num_classes)
         if complete:
-<<<<<<< HEAD
-            write_results(result, list(self._results), tracks, self._num_classes)
-=======
->>>>>>> flow
             _partial(result).unlink(missing_ok=True)  # of an earlier run
             if self._diary is not None and summary.diary is not None:
                 self._diary.write(summary.diary)
             if video is not None and _partial(video).exists():
                 _partial(video).replace(video)
         elif summary.frames:
-<<<<<<< HEAD
-            write_results(_partial(result), list(self._results), tracks, self._num_classes)
-=======
->>>>>>> flow
             names = _partial(result).name + (f" and {_partial(video).name}" if video is not None else "")
             of = f" of {self.source.length}" if self.source.length is not None else ""
             _LOG.warning(
