@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, nargs="+", default=[30, 100, 250])
     parser.add_argument("--frames", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-peers", action="store_true", help="only the trackers of this package")
     parser.add_argument("--plain-frames", type=int, default=0, help="frames for the plain version; 0 leaves it out")
     arguments = parser.parse_args()

@@ -51,7 +51,7 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "gate_thresh": 1.0,
             "appearance_weight": 1.0,
             "min_weight": 0.2,
-            "motion_gate": False,
+            "motion_gate": 40.0,
             "new_appearance": True,
             "track_buffer": 90,
         },

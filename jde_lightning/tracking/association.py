@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import lap
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +69,8 @@ def fuse_score(distance: FloatArray, scores: FloatArray) -> FloatArray:
 def normalise(embeddings: FloatArray) -> FloatArray:
     """Embeddings ``(N, D)`` as a new array of unit rows; zero rows stay, rows with NaN or infinity turn NaN."""
     norm = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings))
-    norm[~np.isfinite(norm)] = np.nan
+    if not math.isfinite(norm.sum()):
+        norm[~np.isfinite(norm)] = np.nan
     return embeddings / np.maximum(norm, _TINY)[:, None]
 
 

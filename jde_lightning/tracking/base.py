@@ -88,6 +88,7 @@ class Tracker(ABC):
     Attributes:
         max_frames_lost: how long a lost tracklet lives, in frames of the video.
         explanations: the decisions of the latest frame; ``None`` without ``explain`` and before the first frame.
+        motion_gate: squared Mahalanobis distance above which a detection lies outside a tracklet's motion gate.
 
     Raises:
         InputError: if a parameter is out of range.
@@ -115,6 +116,7 @@ class Tracker(ABC):
         self.camera_motion = camera_motion
         self.explain = explain
         self.max_frames_lost = int(frame_rate / 30 * track_buffer)
+        self.motion_gate = kalman.CHI2_95_4DOF
         self._camera = make_estimator(camera_motion)
         self.reset()
 
@@ -308,7 +310,7 @@ class Tracker(ABC):
             terms.cost = np.where(other, np.inf, terms.cost)
             terms.rules = {**(terms.rules or {}), Decision.CLASS: other}
         ids = self._tracklets.ids[slots]
-        self._records.append(record_stage(stage, ids, columns, terms, limit, kalman.CHI2_95_4DOF, matches))
+        self._records.append(record_stage(stage, ids, columns, terms, limit, self.motion_gate, matches))
 
     def _take_in(self, matches: Matches, seen: Observations) -> None:
         """Update the matched tracklets, all at once."""

@@ -29,15 +29,17 @@ def _std(of_height: tuple[float, ...], constant: tuple[float, ...]) -> tuple[Arr
     return np.array(of_height)[:, None], np.array(constant)[:, None]
 
 
-_POSITION = _std((1 / 20, 1 / 20, 0, 1 / 20), (0, 0, 1e-2, 0))
-_VELOCITY = _std((1 / 160, 1 / 160, 0, 1 / 160), (0, 0, 1e-5, 0))
+_PROCESS = (  # of position and velocity, (2, 4, 1)
+    np.array([[1 / 20, 1 / 20, 0, 1 / 20], [1 / 160, 1 / 160, 0, 1 / 160]])[:, :, None],
+    np.array([[0, 0, 1e-2, 0], [0, 0, 1e-5, 0]])[:, :, None],
+)
 _MEASUREMENT = _std((1 / 20, 1 / 20, 0, 1 / 20), (0, 0, 1e-1, 0))
 _FIRST_POSITION = _std((2 / 20, 2 / 20, 0, 2 / 20), (0, 0, 1e-2, 0))
 _FIRST_VELOCITY = _std((10 / 160, 10 / 160, 0, 10 / 160), (0, 0, 1e-5, 0))
 
 
 def _variance(std: tuple[Array, Array], height: Array) -> Array:
-    """Variances ``(4, N)`` for boxes of ``height`` ``(N,)`` pixels."""
+    """Variances ``(4, N)``, or ``(2, 4, N)`` of the process, for boxes of ``height`` ``(N,)`` pixels."""
     deviation = std[0] * height
     deviation += std[1]
     return np.square(deviation, out=deviation)
@@ -108,13 +110,15 @@ def predict(state: Array) -> Array:
         ``(5, 4, N)`` predicted states.
     """
     position, velocity, p00, p01, p11 = state
-    height = position[3]
+    noise = _variance(_PROCESS, position[3])
     out = np.empty_like(state)
-    out[0] = position + velocity
+    np.add(position, velocity, out=out[0])
     out[1] = velocity
-    out[3] = p01 + p11
-    out[2] = p00 + p01 + out[3] + _variance(_POSITION, height)
-    out[4] = p11 + _variance(_VELOCITY, height)
+    np.add(p01, p11, out=out[3])
+    np.add(p00, p01, out=out[2])
+    out[2] += out[3]
+    out[2] += noise[0]
+    np.add(p11, noise[1], out=out[4])
     return out
 
 

@@ -78,7 +78,8 @@ def _check(detections: Detections) -> None:
         raise InputError(msg)
     if not len(boxes):
         return
-    if (boxes[:, 2:] < boxes[:, :2]).any() or not math.isfinite(boxes.sum()):
+    sides = boxes[:, 2:] - boxes[:, :2]  # NaN or infinite where a corner is
+    if not (sides.min() >= 0 and sides.max() < math.inf):
         row = int(np.flatnonzero(~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)))[0])
         msg = (
             f"box of detection {row} must be finite xyxy pixels with x1 <= x2 and y1 <= y2, got "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -67,9 +68,9 @@ class YOLO11JDETracker(Tracker):
         min_weight: weight of ``D_iou``.
         track_buffer: how long a lost tracklet lives, in frames at 30 frames per second.
         appearance: whether embeddings are compared.
-        motion_gate: whether a detection that lies where the motion filter does not expect it counts as fully different
-            in appearance. ``False`` also takes the small share of motion out of ``D_emb``, which then is the cosine
-            distance: for low frame rates, where people move farther than the filter believes.
+        motion_gate: squared Mahalanobis distance above which a detection lies so far from where the motion filter
+            expects it that it counts as fully different in appearance; at least 0. The default is the 95 % quantile.
+            Larger for low frame rates, where people move farther than the filter believes.
         new_appearance: whether stage 3 compares appearance too, with the cost and the limit of stage 1 instead of
             ``new_fuse`` and ``new_match_thresh``. For low frame rates: who has moved out of its first box would
             otherwise never be confirmed.
@@ -101,7 +102,7 @@ class YOLO11JDETracker(Tracker):
         min_weight: float = 0.55,
         track_buffer: int = 40,
         appearance: bool = True,
-        motion_gate: bool = True,
+        motion_gate: float = kalman.CHI2_95_4DOF,
         new_appearance: bool = False,
         class_aware: bool = False,
         camera_motion: CameraMotion = "none",
@@ -126,7 +127,6 @@ class YOLO11JDETracker(Tracker):
         # Whether a pair beyond proximity_thresh, or without overlap, costs too much to match in any case.
         far_overlap = 1.0 if gate_thresh < 1 else proximity_thresh
         self._far_is_out = proximity_thresh < 1 and min_weight * far_overlap + appearance_weight >= first_match_thresh
-        self.motion_gate = motion_gate
         self.new_appearance = new_appearance
         super().__init__(
             frame_rate,
@@ -136,6 +136,10 @@ class YOLO11JDETracker(Tracker):
             camera_motion=camera_motion,
             explain=explain,
         )
+        if not isinstance(motion_gate, Real) or isinstance(motion_gate, bool) or not motion_gate >= 0:
+            msg = f"motion_gate must be a squared distance of at least 0 (.inf for no gate), got {motion_gate!r}"
+            raise InputError(msg)
+        self.motion_gate = float(motion_gate)
 
     def _associate(
         self, active: IndexArray, lost: IndexArray, waiting: IndexArray, seen: Observations, matches: Matches
@@ -185,19 +189,14 @@ class YOLO11JDETracker(Tracker):
         """Cosine distances ``(S, C)`` of all pairs; as a matrix product it is far faster than pair by pair."""
         return cosine_distances(self._tracklets.embeddings[slots], seen.embeddings[columns])
 
-    def _motion(self, slots: IndexArray, detections: IndexArray, seen: Observations) -> kalman.Array | None:
-        """Squared Mahalanobis distances ``(P,)`` of pairs, ``None`` where motion does not count."""
-        if not self.motion_gate:
-            return None
+    def _motion(self, slots: IndexArray, detections: IndexArray, seen: Observations) -> kalman.Array:
+        """Squared Mahalanobis distances ``(P,)`` of pairs."""
         return kalman.paired_gating_distance(self._tracklets.state, seen.measurements, slots, detections)
 
-    @staticmethod
-    def _add_motion(look: Floats, motion: kalman.Array | None) -> Floats:
+    def _add_motion(self, look: Floats, motion: kalman.Array) -> Floats:
         """``D_emb`` before the thresholds: a little motion mixed in, infinite outside the motion gate."""
-        if motion is None:
-            return look
         look = (1 - _MOTION_WEIGHT) * look + _MOTION_WEIGHT * motion
-        look[motion > kalman.CHI2_95_4DOF] = np.inf
+        look[motion > self.motion_gate] = np.inf
         return look
 
     def _cost(self, overlap: FloatArray, look: Floats) -> npt.NDArray[np.float64]:
@@ -221,15 +220,13 @@ class YOLO11JDETracker(Tracker):
         fused = fuse_score(iou, seen.scores[columns]) if self.first_fuse else None
         overlap = iou if fused is None else fused
         cosine = self._cosine_matrix(slots, columns, seen)
-        motion = self._motion(slots[rows], columns[taken], seen)
-        motion = None if motion is None else motion.reshape(shape)
+        motion = self._motion(slots[rows], columns[taken], seen).reshape(shape)
         look = self._add_motion(cosine, motion)
         rules = {
             Decision.PROXIMITY: overlap > self.proximity_thresh,
             Decision.APPEARANCE: look > self.appearance_thresh,
             Decision.LOOK_GATE: look > self.gate_thresh,
+            Decision.MOTION: motion > self.motion_gate,
         }
-        if motion is not None:
-            rules[Decision.MOTION] = motion > kalman.CHI2_95_4DOF
         terms = StageTerms(iou, self._cost(overlap, look), fused, motion, cosine, rules)
         self._record(stage, slots, columns, seen, matches, self.first_match_thresh, terms)

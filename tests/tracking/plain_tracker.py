@@ -29,7 +29,7 @@ YOLO11_JDE = {
     "min_weight": 0.55,
     "track_buffer": 40,
     "appearance": True,
-    "motion_gate": True,
+    "motion_gate": GATE,
     "new_appearance": False,
     "class_aware": False,
 }
@@ -40,7 +40,7 @@ FAIRMOT = {
     "new_match_thresh": 0.7,
     "track_buffer": 40,
     "appearance": True,
-    "motion_gate": True,
+    "motion_gate": GATE,
     "new_appearance": False,
     "class_aware": False,
 }
@@ -273,9 +273,7 @@ class PlainTracker:
             for j, d in enumerate(detections):
                 distance = track.mahalanobis(boxes[d])
                 cosine = track.embedding @ embeddings[d] / np.linalg.norm(track.embedding)
-                if not self.p["motion_gate"]:
-                    cost[i, j] = max(0.0, 1 - cosine)
-                elif distance <= GATE:
+                if distance <= self.p["motion_gate"]:
                     cost[i, j] = 0.98 * max(0.0, 1 - cosine) + 0.02 * distance
         return cost
 

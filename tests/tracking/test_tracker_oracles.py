@@ -137,7 +137,7 @@ def test_class_aware_equals_plain_tracker(kind, name, appearance):
 
 def test_low_frame_rate_preset_equals_plain_tracker():
     parameters = yaml.safe_load((CONFIGS / "low_frame_rate.yaml").read_text(encoding="utf-8"))["init_args"]
-    assert (parameters["motion_gate"], parameters["new_appearance"]) == (False, True)
+    assert (parameters["motion_gate"], parameters["new_appearance"]) == (40.0, True)
     scene = random_scene(12, frames=160, objects=12, low=0.2)[::8]
     for extra in ({}, {"class_aware": True}):
         plain = PlainTracker("yolo11_jde", **parameters, **extra)
@@ -153,7 +153,7 @@ def test_unconfirmed_by_appearance_equals_plain_tracker(appearance):
 
 def test_who_has_left_the_first_box_is_confirmed_by_appearance_only():
     look = np.eye(4, dtype=np.float32)[:1]
-    places = (np.array([[100 + 300 * step, 100, 140 + 300 * step, 200]], np.float32) for step in range(3))
+    places = (np.array([[100 + 60 * step, 100, 140 + 60 * step, 200]], np.float32) for step in range(3))
     scene = [Detections.empty(4)]  # whoever comes after the first frame is unconfirmed at first
     scene += [Detections(place, np.ones(1, np.float32), np.zeros(1, np.int64), look) for place in places]
     parameters = yaml.safe_load((CONFIGS / "low_frame_rate.yaml").read_text(encoding="utf-8"))["init_args"]

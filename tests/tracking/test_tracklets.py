@@ -3,6 +3,7 @@
 import numpy as np
 
 from jde_lightning.structures import Detections
+from jde_lightning.tracking import kalman
 from jde_lightning.tracking.tracklets import Observations, Tracklets
 
 
@@ -71,5 +72,29 @@ def test_embedding_is_smoothed_and_stays_unit():
         tracklets.embeddings[slots], want / np.linalg.norm(want, axis=1, keepdims=True), atol=1e-6
     )
     kept = tracklets.embeddings[slots].copy()
-    tracklets.update(slots, other, np.array([1, 0]), 3, learn_appearance=False)
+    tracklets.update(slots, other, np.array([1, 0]), 3, learning=0)
     np.testing.assert_array_equal(tracklets.embeddings[slots], kept)
+
+
+def test_the_first_few_learn_their_appearance():
+    tracklets, seen = Tracklets(), observations(3)
+    slots = tracklets.create(seen, np.arange(3), 1, confirmed=True)
+    tracklets.update(slots, seen, np.array([1, 2, 0]), 2, learning=1)
+    kept = (tracklets.embeddings[slots] == seen.embeddings).all(axis=1)
+    assert kept.tolist() == [False, True, True]
+    assert tracklets.detection_indices[slots].tolist() == [1, 2, 0]
+
+
+def test_boxes_follow_the_states():
+    tracklets, seen, other = Tracklets(), observations(70), observations(80)
+    slots = tracklets.create(seen, np.arange(70), 1, confirmed=True)
+    tracklets.predict(slots, slots[:0])
+    for change in (
+        lambda: tracklets.update(slots, other, np.arange(1, 71), 2),
+        lambda: tracklets.predict(slots[:50], slots[50:], 3),
+        lambda: tracklets.warp(slots, np.array([[1.1, 0, 5], [0, 1.1, 7]])),
+    ):
+        before = tracklets.boxes(slots)
+        change()
+        np.testing.assert_array_equal(tracklets.boxes(slots), kalman.to_boxes(tracklets.state[:, :, slots]))
+        assert (tracklets.boxes(slots) != before).any()
