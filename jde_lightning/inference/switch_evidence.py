@@ -15,6 +15,8 @@ from jde_lightning.metrics.switches import IdentitySwitch, Matches
 _REFERENCE_BOXES = 30
 """The old track's look is the mean of so many of its last boxes on the person."""
 _MOST_ROWS = 12
+_RIVALS = 4
+"""Pairs of the old track that are shown in the frame of the switch, beside the deciding one."""
 
 _OUTCOMES = {
     "outbid": "the cost was below the limit, but the assignment as a whole preferred other pairs",
@@ -126,8 +128,11 @@ def decision(switch: IdentitySwitch, diary: TrackDiary) -> Decision | None:
     of_old = here[pairs.track_ids[here] == switch.old_track]
     about = of_old[pairs.detection_indices[of_old] == taken]
     of_new = here[(pairs.track_ids[here] == switch.new_track) & (pairs.detection_indices[here] == taken)]
-    rows = sorted({*_on_the_way(switch, pairs), *of_old.tolist(), *of_new.tolist()}, key=lambda k: int(pairs.frames[k]))
     deciding = int(about[np.argmax(pairs.stage[about])]) if len(about) else None
+    # In a crowd a track is compared with dozens of detections; the cheapest tell most.
+    cheapest = of_old[np.argsort(_cost(pairs)[of_old], kind="stable")[:_RIVALS]]
+    every = {*_on_the_way(switch, pairs), *cheapest.tolist(), *about.tolist(), *of_new.tolist()}
+    rows = sorted(every, key=lambda row: (int(pairs.frames[row]), row))
     shown = rows if len(rows) <= _MOST_ROWS else [rows[0], *rows[1 - _MOST_ROWS :]]
     return Decision(_sentence(switch, pairs, taken, deciding), shown, deciding)
 
@@ -142,11 +147,16 @@ def _on_the_way(switch: IdentitySwitch, pairs: ConsideredPairs) -> list[int]:
     """The old track's best pair in each frame from its last on the person to the switch."""
     mask = (pairs.track_ids == switch.old_track) & (pairs.frames >= switch.frame_before)
     rows = np.flatnonzero(mask & (pairs.frames < switch.frame))
-    cost = pairs.terms.get("cost", np.zeros(len(pairs)))[rows]
+    cost = _cost(pairs)[rows]
     matched = np.array([pairs.outcome(row) == MATCHED for row in rows], bool)
     order = np.lexsort((cost, ~matched, pairs.frames[rows]))
     _, first = np.unique(pairs.frames[rows][order], return_index=True)
     return rows[order][first].tolist()
+
+
+def _cost(pairs: ConsideredPairs) -> npt.NDArray[np.floating]:
+    """The cost of each pair; equal for all if the tracker does not name one."""
+    return pairs.terms.get("cost", np.zeros(len(pairs)))
 
 
 def _sentence(switch: IdentitySwitch, pairs: ConsideredPairs, taken: int, deciding: int | None) -> str:

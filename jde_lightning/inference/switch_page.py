@@ -28,8 +28,8 @@ a {{ color: #0b5cad; }}
 .key span {{ white-space: nowrap; margin-right: 12px; }}
 .key i {{ display: inline-block; width: 1em; height: 1em; margin-right: 4px; border: 3px solid; vertical-align: -2px; }}
 .scroll {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 4px 12px 4px 6px; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }}
+table {{ border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: 4px 9px 4px 5px; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }}
 th {{ background: var(--soft); font-weight: 600; }}
 tr.deciding td {{ background: #fff3d6; font-weight: 600; }}
 article {{ border: 1px solid var(--line); border-radius: 8px; padding: 14px 16px; margin: 18px 0; }}

@@ -188,3 +188,16 @@ def test_command_line(tmp_path, capsys):
     assert table[7][2] == f"{100 * scores['combined']['HOTA']:.2f}"
     assert main([*common, "--benchmark", "none", "--class-names", "person", "car"]) == 1
     assert "class 7 in column 8, expected one of 1, 2" in capsys.readouterr().err
+
+
+def test_states_of_processes_add_up(monkeypatch):
+    sequences = list(sequences_of_classes(2, count=2).values())
+    parts = [MultiClassTrackingMetrics(CLASSES) for _ in sequences]
+    whole = MultiClassTrackingMetrics(CLASSES)
+    for part, pair in zip(parts, sequences, strict=True):
+        part.update(*pair)
+        whole.update(*pair)
+    states = [{name: state.numpy() for name, state in part.metric_state.items()} for part in parts]
+    monkeypatch.setattr("jde_lightning.metrics.tracking.gathered_states", lambda *_: states)
+    parts[0]._sync_dist()
+    assert parts[0].compute() == whole.compute()
