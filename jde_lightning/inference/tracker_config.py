@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,7 +52,8 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "gate_thresh": 1.0,
             "appearance_weight": 1.0,
             "min_weight": 0.2,
-            "motion_gate": 40.0,
+            "motion_gate": math.inf,
+            "motion_weight": 0.0,
             "new_appearance": True,
             "track_buffer": 90,
         },

@@ -25,8 +25,6 @@ from jde_lightning.tracking.tracklets import Observations
 
 Floats = npt.NDArray[np.floating]
 
-_MOTION_WEIGHT = 0.02  # share of the squared Mahalanobis distance in the embedding distance, as in FairMOT
-
 
 class YOLO11JDETracker(Tracker):
     """Online tracker of the YOLO11-JDE paper; same answers as the authors' public code with equal parameters.
@@ -39,7 +37,7 @@ class YOLO11JDETracker(Tracker):
 
     Without appearance (``appearance=False``) the cost of stage 1 is ``D_iou`` alone, with ``first_match_thresh`` as its
     limit just as it stands; embeddings may be missing and are ignored, and ``proximity_thresh``,
-    ``appearance_thresh``, ``gate_thresh``, ``motion_gate`` and the two weights have no effect. All else is the same.
+    ``appearance_thresh``, ``gate_thresh``, ``motion_gate`` and the three weights have no effect. All else is the same.
     (On the second halves of four MOT17 training sequences with YOLOX detections, limits of 0.7 / 0.8 / 0.9 / 0.95 gave
     HOTA 69.9 / 69.6 / 68.0 / 66.7: a limit that leaves room for an appearance term would make motion look worse than
     it is.) With other thresholds this is ByteTrack: ``configs/trackers/bytetrack.yaml``.
@@ -71,6 +69,8 @@ class YOLO11JDETracker(Tracker):
         motion_gate: squared Mahalanobis distance above which a detection lies so far from where the motion filter
             expects it that it counts as fully different in appearance; at least 0. The default is the 95 % quantile.
             Larger for low frame rates, where people move farther than the filter believes.
+        motion_weight: share of the squared Mahalanobis distance in ``D_emb``, the rest is the cosine distance; as in
+            FairMOT.
         new_appearance: whether stage 3 compares appearance too, with the cost and the limit of stage 1 instead of
             ``new_fuse`` and ``new_match_thresh``. For low frame rates: who has moved out of its first box would
             otherwise never be confirmed.
@@ -103,6 +103,7 @@ class YOLO11JDETracker(Tracker):
         track_buffer: int = 40,
         appearance: bool = True,
         motion_gate: float = kalman.CHI2_95_4DOF,
+        motion_weight: float = 0.02,
         new_appearance: bool = False,
         class_aware: bool = False,
         camera_motion: CameraMotion = "none",
@@ -120,6 +121,7 @@ class YOLO11JDETracker(Tracker):
         self.gate_thresh = check_fraction("gate_thresh", gate_thresh)
         self.appearance_weight = check_fraction("appearance_weight", appearance_weight)
         self.min_weight = check_fraction("min_weight", min_weight)
+        self.motion_weight = check_fraction("motion_weight", motion_weight)
         if track_low_thresh > track_high_thresh:
             span = f"between 0 and track_high_thresh ({track_high_thresh})"
             msg = f"track_low_thresh must be a number {span}, got {track_low_thresh}"
@@ -195,7 +197,7 @@ class YOLO11JDETracker(Tracker):
 
     def _add_motion(self, look: Floats, motion: kalman.Array) -> Floats:
         """``D_emb`` before the thresholds: a little motion mixed in, infinite outside the motion gate."""
-        look = (1 - _MOTION_WEIGHT) * look + _MOTION_WEIGHT * motion
+        look = (1 - self.motion_weight) * look + self.motion_weight * motion
         look[motion > self.motion_gate] = np.inf
         return look
 

@@ -30,6 +30,7 @@ YOLO11_JDE = {
     "track_buffer": 40,
     "appearance": True,
     "motion_gate": GATE,
+    "motion_weight": 0.02,
     "new_appearance": False,
     "class_aware": False,
 }
@@ -41,6 +42,7 @@ FAIRMOT = {
     "track_buffer": 40,
     "appearance": True,
     "motion_gate": GATE,
+    "motion_weight": 0.02,
     "new_appearance": False,
     "class_aware": False,
 }
@@ -274,7 +276,8 @@ class PlainTracker:
                 distance = track.mahalanobis(boxes[d])
                 cosine = track.embedding @ embeddings[d] / np.linalg.norm(track.embedding)
                 if distance <= self.p["motion_gate"]:
-                    cost[i, j] = 0.98 * max(0.0, 1 - cosine) + 0.02 * distance
+                    w = self.p["motion_weight"]
+                    cost[i, j] = (1 - w) * max(0.0, 1 - cosine) + w * distance
         return cost
 
     def first(self, pool, high):

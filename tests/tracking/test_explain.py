@@ -152,7 +152,16 @@ VARIANTS = [
     (YOLO11JDETracker, {}),
     (YOLO11JDETracker, {"appearance": False}),
     (YOLO11JDETracker, {"class_aware": True, "second_match_thresh": 0.5}),
-    (YOLO11JDETracker, {"motion_gate": float("inf"), "proximity_thresh": 1.0, "gate_thresh": 1.0, "min_weight": 0.2}),
+    (
+        YOLO11JDETracker,
+        {
+            "motion_gate": float("inf"),
+            "motion_weight": 0.0,
+            "proximity_thresh": 1.0,
+            "gate_thresh": 1.0,
+            "min_weight": 0.2,
+        },
+    ),
     (FairMOTTracker, {}),
     (FairMOTTracker, {"appearance": False}),
     (FairMOTTracker, {"class_aware": True}),

@@ -240,7 +240,13 @@ def crowd(rng, order, where, score=0.9):
     return Detections(np.hstack([centre - half, centre + half]), np.full(n, score), order % 3, looks)
 
 
-ANYWHERE = {"motion_gate": float("inf"), "proximity_thresh": 1.0, "gate_thresh": 1.0, "min_weight": 0.2}
+ANYWHERE = {
+    "motion_gate": float("inf"),
+    "motion_weight": 0.0,
+    "proximity_thresh": 1.0,
+    "gate_thresh": 1.0,
+    "min_weight": 0.2,
+}
 CROWDS = [
     (cls, parameters)
     for cls in (YOLO11JDETracker, FairMOTTracker)

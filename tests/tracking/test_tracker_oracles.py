@@ -137,11 +137,18 @@ def test_class_aware_equals_plain_tracker(kind, name, appearance):
 
 def test_low_frame_rate_preset_equals_plain_tracker():
     parameters = yaml.safe_load((CONFIGS / "low_frame_rate.yaml").read_text(encoding="utf-8"))["init_args"]
-    assert (parameters["motion_gate"], parameters["new_appearance"]) == (40.0, True)
+    assert (parameters["motion_gate"], parameters["motion_weight"], parameters["new_appearance"]) == (np.inf, 0.0, True)
     scene = random_scene(12, frames=160, objects=12, low=0.2)[::8]
     for extra in ({}, {"class_aware": True}):
         plain = PlainTracker("yolo11_jde", **parameters, **extra)
         assert assert_same(YOLO11JDETracker(**parameters, **extra), plain, scene) > 50
+
+
+@pytest.mark.parametrize(("gate", "weight"), [(40.0, 0.02), (np.inf, 0.005), (9.4877, 0.0)])
+def test_wider_motion_gates_equal_plain_tracker(gate, weight):
+    scene = random_scene(29, frames=90, objects=10, low=0.2)[::3]
+    parameters = {"motion_gate": gate, "motion_weight": weight, "proximity_thresh": 1.0, "min_weight": 0.3}
+    assert assert_same(YOLO11JDETracker(**parameters), PlainTracker("yolo11_jde", **parameters), scene) > 30
 
 
 @pytest.mark.parametrize("appearance", [True, False])
@@ -153,7 +160,7 @@ def test_unconfirmed_by_appearance_equals_plain_tracker(appearance):
 
 def test_who_has_left_the_first_box_is_confirmed_by_appearance_only():
     look = np.eye(4, dtype=np.float32)[:1]
-    places = (np.array([[100 + 60 * step, 100, 140 + 60 * step, 200]], np.float32) for step in range(3))
+    places = (np.array([[100 + 300 * step, 100, 140 + 300 * step, 200]], np.float32) for step in range(3))
     scene = [Detections.empty(4)]  # whoever comes after the first frame is unconfirmed at first
     scene += [Detections(place, np.ones(1, np.float32), np.zeros(1, np.int64), look) for place in places]
     parameters = yaml.safe_load((CONFIGS / "low_frame_rate.yaml").read_text(encoding="utf-8"))["init_args"]

@@ -15,7 +15,7 @@ FRACTIONS = [
     (cls, name)
     for cls in (YOLO11JDETracker, FairMOTTracker)
     for name, parameter in inspect.signature(cls).parameters.items()
-    if isinstance(parameter.default, float)
+    if isinstance(parameter.default, float) and name != "motion_gate"
 ]
 
 
@@ -33,6 +33,13 @@ def test_ends_of_the_range_are_allowed(cls, name, value):
     if name == "track_high_thresh":
         others = {"track_low_thresh": 0}
     cls(**{name: value, **others})
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), "9", True])
+def test_motion_gate_is_a_squared_distance(value):
+    with pytest.raises(InputError, match="^motion_gate must be a squared distance of at least 0"):
+        YOLO11JDETracker(motion_gate=value)
+    assert YOLO11JDETracker(motion_gate=float("inf")).motion_gate == float("inf")
 
 
 def test_low_threshold_is_not_above_the_high_one():
