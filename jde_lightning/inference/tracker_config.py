@@ -54,7 +54,6 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "min_weight": 0.2,
             "motion_gate": math.inf,
             "motion_weight": 0.0,
-            "new_appearance": True,
             "track_buffer": 90,
         },
     ),

@@ -137,7 +137,7 @@ def test_class_aware_equals_plain_tracker(kind, name, appearance):
 
 def test_low_frame_rate_preset_equals_plain_tracker():
     parameters = yaml.safe_load((CONFIGS / "low_frame_rate.yaml").read_text(encoding="utf-8"))["init_args"]
-    assert (parameters["motion_gate"], parameters["motion_weight"], parameters["new_appearance"]) == (np.inf, 0.0, True)
+    assert (parameters["motion_gate"], parameters["motion_weight"]) == (np.inf, 0.0)
     scene = random_scene(12, frames=160, objects=12, low=0.2)[::8]
     for extra in ({}, {"class_aware": True}):
         plain = PlainTracker("yolo11_jde", **parameters, **extra)
