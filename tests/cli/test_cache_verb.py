@@ -140,8 +140,24 @@ def test_wrong_usage(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+class Camera:
+    """A capture device that is there."""
+
+    def __init__(self, *_):
+        pass
+
+    def isOpened(self):  # noqa: N802  # OpenCV's name
+        return True
+
+    def get(self, _):
+        return 30.0
+
+    def release(self):
+        pass
+
+
 def test_camera_is_no_recording(weights, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("jde_lightning.inference.sources.VideoSource._open", lambda _: cv2.VideoCapture())
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
     assert cached("0", tmp_path / "c.npz", "--weights", weights, "--device", "cpu") == 1
     assert "camera0: a camera or stream has no end and cannot be cached" in capsys.readouterr().err
     assert not (tmp_path / "c.npz").exists()

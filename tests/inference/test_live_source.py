@@ -77,19 +77,19 @@ def test_clock_notices_a_gap_although_more_frames_come_than_the_rate_says():
 
 def test_dropped_connection_is_opened_again_and_numbers_tell_for_how_long_it_was_lost(connections, caplog):
     connections(3, None, 2, 0, 0)
-    source = LiveSource(0, "camera0", frame_rate=100.0, reconnects=2, first_wait=0.02)
+    source = LiveSource(0, "camera0", frame_rate=100.0, reconnects=2, first_wait=0.1)
     numbers = [frame.number for frame in source]
     assert len(numbers) == 5
     assert all(a < b for a, b in itertools.pairwise(numbers))
-    assert numbers[3] - numbers[2] >= 6  # waited for 0.02 s and 0.04 s
+    assert numbers[3] - numbers[2] >= 15  # waited for 0.1 s and 0.2 s, less what a busy machine was late before
     assert FakeCapture.opened == FakeCapture.released == 5
     messages = [record.getMessage() for record in caplog.records]
     lost, again = numbers[2], numbers[4]
     assert messages == [
-        f"camera0: no more frames after frame {lost}; try 1 of 2 to open it again in 0.02 s",
-        f"camera0: no more frames after frame {lost}; try 2 of 2 to open it again in 0.04 s",
-        f"camera0: no more frames after frame {again}; try 1 of 2 to open it again in 0.02 s",
-        f"camera0: no more frames after frame {again}; try 2 of 2 to open it again in 0.04 s",
+        f"camera0: no more frames after frame {lost}; try 1 of 2 to open it again in 0.1 s",
+        f"camera0: no more frames after frame {lost}; try 2 of 2 to open it again in 0.2 s",
+        f"camera0: no more frames after frame {again}; try 1 of 2 to open it again in 0.1 s",
+        f"camera0: no more frames after frame {again}; try 2 of 2 to open it again in 0.2 s",
         f"camera0: ended after frame {again} and 2 tries to open it again",
     ]
 
