@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -130,24 +131,30 @@ class JDEModule(pl.LightningModule):
         self.weight_decay = weight_decay
         self.reid_lr_factor = reid_lr_factor
         self.frozen_layers = frozen_layers
-        self.frozen_branches = frozen_branches or []
         self.norm_eval = norm_eval
         self.schedule = schedule or WarmupLinear()
         self.conf, self.iou, self.max_det = conf, iou, max_det
         self.channels_last = channels_last
-        for layer in self._frozen():
-            layer.requires_grad_(False)
+        # What never trains is decided here and is not in the optimiser; `freeze` may freeze more for a while.
+        self._frozen = self._parts(frozen_layers, frozen_branches or [])
+        for part in self._frozen:
+            part.requires_grad_(False)
+        self._never_trained = list(self._frozen)
+        self._trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
         if weights is not None:
             self.network.load_weights(weights)
 
     def on_fit_start(self) -> None:
         """Switch to training: Lightning leaves every layer in the mode that it finds, also the frozen ones."""
         self.train()
-        if self.frozen_layers and self.network.loaded_from is None and self.trainer.ckpt_path is None:
-            _LOG.warning(
-                "model.frozen_layers is %d, but no weights were loaded: these layers stay random; give model.weights",
-                self.frozen_layers,
-            )
+        if self.frozen_layers and self.has_random_layers:
+            text = "model.frozen_layers is %d, but no weights were loaded: these layers stay random; give model.weights"
+            _LOG.warning(text, self.frozen_layers)
+
+    @property
+    def has_random_layers(self) -> bool:
+        """Whether training begins from random weights."""
+        return self.network.loaded_from is None and self.trainer.ckpt_path is None
 
     def forward(self, images: torch.Tensor) -> list[Detections]:
         """Detect in a batch of images.
@@ -211,9 +218,39 @@ class JDEModule(pl.LightningModule):
             for layer in self.network.modules():
                 if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer not in reid_branch:
                     layer.eval()
-        for layer in self._frozen():
-            layer.eval()
+        for part in self._frozen:
+            part.eval()
         return self
+
+    def freeze(self, layers: int, branches: Sequence[str] = ()) -> bool:
+        """Stop training parts of the network, beside those that never train, until the next call says otherwise.
+
+        Args:
+            layers: number of layers, from the input.
+            branches: branches of the head: ``box``, ``class``, ``reid``.
+
+        Returns:
+            Whether other parameters train now than before.
+
+        Raises:
+            InputError: if the network has no such layers or branches, or nothing is left to train.
+        """
+        frozen = self._never_trained + self._parts(layers, branches)
+        kept = {id(parameter) for part in frozen for parameter in part.parameters()}
+        parameters = dict(self.named_parameters())
+        trained = {name: id(parameters[name]) not in kept for name in self._trainable}
+        if not any(trained.values()):
+            msg = "it leaves nothing to train: freeze fewer layers or branches"
+            raise InputError(msg)
+        changed = False
+        for name, trains in trained.items():
+            if parameters[name].requires_grad != trains:
+                parameters[name].requires_grad_(trains)
+                parameters[name].grad = None
+                changed = True
+        self._frozen = frozen
+        self.train(self.training)
+        return changed
 
     def configure_optimizers(self) -> Any:
         """Build the optimiser over the parameter groups of the paper and its schedule."""
@@ -256,11 +293,17 @@ class JDEModule(pl.LightningModule):
             torch.save(values, temporary)
         return path
 
-    def _frozen(self) -> list[nn.Module]:
-        """The layers, and branches of the head, that are not trained."""
+    def _parts(self, num_layers: int, branch_names: Sequence[str]) -> list[nn.Module]:
+        """The first layers of the network, and branches of its head."""
         layers, head = list(self.network.model), self.network.model[-1]
         branches = {"box": head.cv2, "class": head.cv3, "reid": head.cv4}
-        return layers[: self.frozen_layers] + [branches[name] for name in self.frozen_branches]
+        unknown = [name for name in branch_names if name not in branches]
+        if unknown or not 0 <= num_layers < len(layers):
+            msg = (
+                f"frozen_layers {num_layers} and frozen_branches {list(branch_names)}: expected 0 to {len(layers) - 1}"
+            )
+            raise InputError(f"{msg} and some of {', '.join(branches)}")
+        return layers[:num_layers] + [branches[name] for name in branch_names]
 
     def _training_length(self) -> tuple[int, int]:
         """Optimiser steps in an epoch, and epochs."""

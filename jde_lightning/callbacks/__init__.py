@@ -4,6 +4,7 @@ from jde_lightning.callbacks.checkpoint import Checkpoint
 from jde_lightning.callbacks.detection_ap import DetectionAP
 from jde_lightning.callbacks.ema import EMA
 from jde_lightning.callbacks.embedding_silhouette import EmbeddingQuality
+from jde_lightning.callbacks.phases import Phase, Phases
 from jde_lightning.callbacks.pictures import Pictures
 from jde_lightning.callbacks.prediction_writer import PredictionWriter
 from jde_lightning.callbacks.retrieval import Retrieval
@@ -16,6 +17,8 @@ __all__ = [
     "Checkpoint",
     "DetectionAP",
     "EmbeddingQuality",
+    "Phase",
+    "Phases",
     "Pictures",
     "PredictionWriter",
     "Retrieval",

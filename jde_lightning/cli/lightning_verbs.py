@@ -23,6 +23,7 @@ from jde_lightning.callbacks.checkpoint import Checkpoint
 from jde_lightning.callbacks.detection_ap import DetectionAP
 from jde_lightning.callbacks.ema import EMA
 from jde_lightning.callbacks.embedding_silhouette import EmbeddingQuality
+from jde_lightning.callbacks.phases import Phases
 from jde_lightning.callbacks.pictures import Pictures
 from jde_lightning.callbacks.prediction_writer import PredictionWriter
 from jde_lightning.callbacks.retrieval import Retrieval
@@ -34,6 +35,7 @@ from jde_lightning.errors import InputError
 from jde_lightning.module import JDEModule
 
 _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
+    "phases": Phases,
     "ema": EMA,
     "detection_ap": DetectionAP,
     "embedding_quality": EmbeddingQuality,
