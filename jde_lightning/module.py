@@ -300,9 +300,10 @@ class JDEModule(pl.LightningModule):
         unknown = [name for name in branch_names if name not in branches]
         if unknown or not 0 <= num_layers < len(layers):
             msg = (
-                f"frozen_layers {num_layers} and frozen_branches {list(branch_names)}: expected 0 to {len(layers) - 1}"
+                f"frozen_layers is {num_layers} and frozen_branches {list(branch_names)}; expected 0 to "
+                f"{len(layers) - 1} layers and some of {', '.join(branches)}"
             )
-            raise InputError(f"{msg} and some of {', '.join(branches)}")
+            raise InputError(msg)
         return layers[:num_layers] + [branches[name] for name in branch_names]
 
     def _training_length(self) -> tuple[int, int]:
