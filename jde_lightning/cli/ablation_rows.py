@@ -97,7 +97,7 @@ def load_rows(
         table, name, published = _published(path)
         # `fit` seeds what Lightning draws, the data module what its loaders draw.
         by_seed = [] if seed is None else ["--seed_everything", str(seed), "--data.seed", str(seed)]
-        settings = merge(merge(base, _read(path, "the settings of a row")), merge(explicit, settings_of(by_seed)))
+        settings = merge(merge(base, _read_row(path)), merge(explicit, settings_of(by_seed)))
         trainer = settings.setdefault("trainer", {})
         if not isinstance(trainer.get("max_epochs"), int) or trainer["max_epochs"] < 1:
             found = trainer.get("max_epochs")
@@ -193,6 +193,16 @@ def _read(path: Path, expected: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         msg = f"{path}: no such file; expected {expected}"
         raise InputError(msg) from error
+
+
+def _read_row(path: Path) -> dict[str, Any]:
+    """Read the settings of a row; a tracker's parameters or the like are none."""
+    settings = _read(path, "the settings of a row")
+    wrong = [key for key, value in settings.items() if key in ("class_path", "init_args") or "." in key]
+    if wrong or not any(isinstance(value, dict) for value in settings.values()):
+        msg = f"{path}: its keys are {', '.join(settings) or 'none'}; a row sets trainer, model, data or a callback"
+        raise InputError(msg)
+    return settings
 
 
 def _published(path: Path) -> tuple[str, str, dict[str, float]]:

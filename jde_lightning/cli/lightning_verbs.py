@@ -30,6 +30,7 @@ from jde_lightning.callbacks.retrieval import Retrieval
 from jde_lightning.callbacks.run_summary import RunSummary
 from jde_lightning.callbacks.tracking_hota import TrackingHOTA
 from jde_lightning.callbacks.view_retrieval import ViewRetrieval
+from jde_lightning.cli.parser_errors import in_plain_words
 from jde_lightning.datamodule import JDEDataModule
 from jde_lightning.errors import InputError
 from jde_lightning.module import JDEModule
@@ -168,9 +169,13 @@ def run_verb(words: Sequence[str]) -> int:
     _quiet()
     try:
         JDELightningCLI(words)
-    except ArgumentError as error:
-        text = " ".join(str(error).split())
-        sys.stderr.write(f"jde-lightning {words[0]}: error: {text}\n")
+    except InputError:
+        raise
+    except (ArgumentError, ValueError) as error:
+        # a value that a constructor refuses comes as a ValueError of jsonargparse, where it may be one of several types
+        if isinstance(error, ValueError) and "Does not validate against any of the Union" not in str(error):
+            raise
+        sys.stderr.write(f"jde-lightning {words[0]}: error: {in_plain_words(str(error))}\n")
         return 2
     return 0
 

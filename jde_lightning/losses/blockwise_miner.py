@@ -54,8 +54,8 @@ class BlockwiseEasyHardMiner(BaseMiner):
         if neg_strategy == "semihard" and pos_strategy in ("semihard", "all"):
             msg = f"pos_strategy {pos_strategy!r} goes with neg_strategy easy or hard, got 'semihard'"
             raise InputError(msg)
-        if block_size is not None and block_size < 1:
-            msg = f"block_size must be at least 1, got {block_size}"
+        if block_size is not None and (not isinstance(block_size, int) or block_size < 1):
+            msg = f"block_size must be a whole number of at least 1, got {block_size!r}"
             raise InputError(msg)
         self.pos_strategy = pos_strategy
         self.neg_strategy = neg_strategy

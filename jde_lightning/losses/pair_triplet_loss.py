@@ -43,8 +43,8 @@ class PairTripletMarginLoss(BaseMetricLossFunction):
         reducer: nn.Module | None = None,
     ) -> None:
         super().__init__(reducer=reducer)
-        if not margin >= 0:
-            msg = f"margin must be at least 0, got {margin}"
+        if not isinstance(margin, float | int) or not margin >= 0:
+            msg = f"margin must be a number of at least 0, got {margin!r}"
             raise InputError(msg)
         self.margin = margin
         self.swap = swap

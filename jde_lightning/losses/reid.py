@@ -9,7 +9,14 @@ from torch import nn
 
 from jde_lightning.errors import InputError
 from jde_lightning.losses.blockwise_miner import BlockwiseEasyHardMiner
-from jde_lightning.losses.checks import check_classes, check_columns, check_finite, class_count
+from jde_lightning.losses.checks import (
+    check_classes,
+    check_columns,
+    check_combinations,
+    check_confidences,
+    check_finite,
+    class_count,
+)
 from jde_lightning.losses.gather import gather_rows
 from jde_lightning.losses.mining import ForbiddenNegatives, RestrictableMiner
 from jde_lightning.losses.pair_triplet_loss import PairTripletMarginLoss
@@ -59,12 +66,12 @@ class ReIDLoss(nn.Module):
         max_per_image: int | None = None,
     ) -> None:
         super().__init__()
-        if not 0 < top_confidence <= 1:
-            msg = f"top_confidence must be above 0 and at most 1, got {top_confidence}"
+        if not isinstance(top_confidence, float | int) or not 0 < top_confidence <= 1:
+            msg = f"top_confidence must be above 0 and at most 1, got {top_confidence!r}"
             raise InputError(msg)
         for name, limit in (("max_per_object", max_per_object), ("max_per_image", max_per_image)):
-            if limit is not None and limit < 1:
-                msg = f"{name} must be at least 1, or null for no limit, got {limit}"
+            if limit is not None and (not isinstance(limit, int) or limit < 1):
+                msg = f"{name} must be a whole number of at least 1, or null for no limit, got {limit!r}"
                 raise InputError(msg)
         self.miner = BlockwiseEasyHardMiner() if miner is None else miner
         self.loss = PairTripletMarginLoss() if loss is None else loss
@@ -112,10 +119,10 @@ class ReIDLoss(nn.Module):
             no rows, no identity twice, or nothing mined. A loss that classifies needs no identity twice.
 
         Raises:
-            InputError: if a column has another length than the embeddings, identities are no int64, or the loss has
-                no class for an identity.
+            InputError: if a column is missing that an option needs or has another length than the embeddings,
+                identities are no int64, confidences that decide are not in 0..1, the loss has no class for an identity,
+                or NTXentLoss would set too many pairs against each other.
             NonFiniteEmbeddingsError: if an embedding that takes part is NaN or infinite; with ``gather`` on all ranks.
-            ValueError: if a column is missing that an option needs.
         """
         columns = {
             "confidences": confidences,
@@ -128,6 +135,8 @@ class ReIDLoss(nn.Module):
         given = {name: column for name, column in columns.items() if column is not None}
         check_columns(embeddings, identities, given)
         self._check_needs(given)
+        if self._orders_rows and confidences is not None:
+            check_confidences(confidences)
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = embeddings.float()
             # What is not compared must still take part, or DDP waits for its gradients.
@@ -149,7 +158,13 @@ class ReIDLoss(nn.Module):
             mined = self._mine(rows, ids, given)
             if mined is not None and len(mined[0]) == 0:
                 return nothing
+            check_combinations(self.loss, ids, mined)
             return self.loss(rows, ids, mined) + nothing
+
+    @property
+    def _orders_rows(self) -> bool:
+        """Whether the confidences decide which rows take part."""
+        return self.top_confidence < 1 or self.max_per_object is not None or self.max_per_image is not None
 
     def _check_needs(self, given: dict[str, torch.Tensor]) -> None:
         """Say which column is missing for which option."""
@@ -160,7 +175,7 @@ class ReIDLoss(nn.Module):
         for option, column in needs:
             if column not in given:
                 msg = f"{option}={getattr(self, option)} needs the {column} of the rows"
-                raise ValueError(msg)
+                raise InputError(msg)
 
     def _within_limits(self, identities: torch.Tensor, given: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the rows int64 that have an identity and are within the limits of their box and image."""

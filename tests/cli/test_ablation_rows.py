@@ -106,6 +106,13 @@ def test_wrong_input_is_named(tmp_path, base, text, words, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["class_path: A\ninit_args: {a: 1}\n", "seed_everything: 1\n", "{}\n"])
+def test_other_configurations_are_no_rows(tmp_path, base, text):
+    path = row_file(tmp_path, text)
+    with pytest.raises(InputError, match="a row sets trainer, model, data or a callback"):
+        load_rows([path], [base], tmp_path, [])
+
+
 def test_missing_files_and_empty_folders_are_named(tmp_path, base):
     (tmp_path / "empty").mkdir()
     for path, message in (("empty", "empty: no .yaml in this folder"), ("no.yaml", "no.yaml: no such file")):

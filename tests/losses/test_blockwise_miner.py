@@ -161,5 +161,5 @@ def test_impossible_strategies(pos, neg, message):
 
 
 def test_block_size_below_1():
-    with pytest.raises(InputError, match="block_size must be at least 1, got 0"):
+    with pytest.raises(InputError, match="block_size must be a whole number of at least 1, got 0"):
         BlockwiseEasyHardMiner(block_size=0)

@@ -139,5 +139,5 @@ def test_half_precision_is_computed_in_float32():
 
 @pytest.mark.parametrize("margin", [-0.1, float("nan")])
 def test_margin_below_0(margin):
-    with pytest.raises(InputError, match=f"margin must be at least 0, got {margin}"):
+    with pytest.raises(InputError, match=f"margin must be a number of at least 0, got {margin}"):
         PairTripletMarginLoss(margin)

@@ -116,7 +116,7 @@ def test_losses_that_classify(loss):
 def test_an_identity_without_a_class(loss):
     embeddings, identities, _ = example()
     identities[3] = 8
-    message = f"{type(loss).__name__} has 8 classes, got identity 8: set its num_classes to the number of training"
+    message = f"{type(loss).__name__} has 8 classes, got identity 8: losses that classify need annotated"
     with pytest.raises(InputError, match=message):
         ReIDLoss(AllPairs(), loss)(embeddings, identities)
 
@@ -179,7 +179,7 @@ def test_limits_need_their_columns(limit, column):
 
 @pytest.mark.parametrize("name", ["max_per_object", "max_per_image"])
 def test_limit_below_1(name):
-    with pytest.raises(InputError, match=f"{name} must be at least 1, or null for no limit, got 0"):
+    with pytest.raises(InputError, match=f"{name} must be a whole number of at least 1, or null for no limit, got 0"):
         ReIDLoss(**{name: 0})
 
 
@@ -248,6 +248,39 @@ def test_most_confident_rows_take_part(share):
 def test_share_out_of_range(share):
     with pytest.raises(ValueError, match=f"top_confidence must be above 0 and at most 1, got {share}"):
         ReIDLoss(top_confidence=share)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), 7.0, -0.1])
+def test_confidences_that_decide_must_be_confidences(wrong):
+    embeddings, identities, confidences = example()
+    confidences[3] = wrong
+    with pytest.raises(InputError, match=r"confidences must lie in 0..1, got .* in row 3"):
+        ReIDLoss(top_confidence=0.5)(embeddings, identities, confidences)
+    ReIDLoss()(embeddings, identities, confidences)  # nobody looks at them
+
+
+@pytest.mark.parametrize("miner", [AllPairs(), miners.MultiSimilarityMiner(epsilon=9.0)], ids=["all", "mined"])
+def test_info_nce_over_all_anchors_is_refused_before_it_fills_the_memory(miner):
+    """2,000 rows of 100 people: 38,000 positive pairs against each of 3,960,000 negative ones."""
+    embeddings, identities = torch.randn(2000, 6), torch.arange(2000) % 100
+    message = (
+        r"NTXentLoss sets each of 38,000 positive pairs against each of 3,960,000 .*2,558 GB: set max_per_object: 1"
+    )
+    with pytest.raises(InputError, match=message):
+        ReIDLoss(miner, losses.NTXentLoss())(embeddings, identities)
+    # the same people once per image fit
+    value = ReIDLoss(miner, losses.NTXentLoss(), max_per_object=1)(
+        embeddings, identities, torch.rand(2000), objects=torch.arange(2000) % 200
+    )
+    assert torch.isfinite(value)
+
+
+@pytest.mark.parametrize("column", ["embeddings", "identities", "confidences"])
+def test_what_is_no_tensor_is_named(column):
+    given = dict(zip(("embeddings", "identities", "confidences"), example(), strict=True))
+    given[column] = given[column].detach().numpy()
+    with pytest.raises(InputError, match=f"{column} must be a tensor, got ndarray"):
+        ReIDLoss()(**given)
 
 
 def test_share_needs_confidences():
