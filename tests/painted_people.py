@@ -48,9 +48,10 @@ class Painted(Reader):
             rng = np.random.default_rng([number, 7])
             width, height = scene.size
             start = np.stack([rng.uniform(0, width - 20, scene.people), rng.uniform(0, height - 34, scene.people)], 1)
-            speed = rng.uniform(-3, 3, (scene.people, 2))
+            speed = rng.uniform(-9, 9, (scene.people, 2))
             for frame in range(1, scene.frames + 1):
-                corners = np.clip(np.round(start + speed * frame), 0, [width - 20, height - 34])
+                room = np.array([width - 20, height - 34])
+                corners = np.round(room - abs((start + speed * frame) % (2 * room) - room))  # turns round at the edges
                 boxes = np.concatenate([corners, corners + [14, 30]], axis=1)
                 path = root / self.name / f"{number}" / f"{frame:06d}.png"
                 if not path.is_file():
@@ -101,7 +102,7 @@ def _find(image: np.ndarray, blindness: float) -> Detections:
     strays = rng.integers(0, 2) if len(boxes) else 0
     corner = rng.uniform(0, 60, (strays, 2))
     boxes = np.concatenate([boxes, np.concatenate([corner, corner + [14, 30]], axis=1)])
-    looks = np.concatenate([looks, rng.uniform(0, 1, (strays, 3))]) + rng.normal(0, 0.15, (len(boxes), 3))
+    looks = np.concatenate([looks, rng.uniform(0, 1, (strays, 3))]) + rng.normal(0, 0.25, (len(boxes), 3))
     # scores of a few steps only, so that many are equal
     scores = np.concatenate([rng.choice([0.7, 0.8, 0.9], len(stats)), np.full(strays, 0.7)])
     seen = rng.random(len(boxes)) >= blindness
