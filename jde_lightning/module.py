@@ -196,6 +196,10 @@ class JDEModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Validate one network on all processes: the callbacks have put the averaged weights in, if there are."""
         share_norm_statistics(self.network)
+        wrapper = self.trainer.strategy.model
+        if isinstance(wrapper, nn.parallel.DistributedDataParallel):
+            # Its first forward would do the same, and wait for a process that has nothing to validate.
+            wrapper.require_forward_param_sync = False
 
     def validation_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
         """Detect in the batch once, for all metrics."""

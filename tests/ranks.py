@@ -22,7 +22,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["jde_lightning.cli.lightning_verbs"])
 
 
-def run_ranks(work: Callable[..., Any], count: int, *args: Any, timeout: float = 150) -> list[Any]:
+def run_ranks(work: Callable[..., Any], count: int, *args: Any, timeout: float = 100) -> list[Any]:
     """Call ``work(rank, *args)`` on ``count`` processes and return what each returned.
 
     Args:
@@ -61,7 +61,8 @@ def _wait(processes: list[Any], folder: str, timeout: float) -> None:
             break
         time.sleep(0.02)
     failed = [rank for rank, process in enumerate(processes) if process.exitcode]
-    told = [(Path(folder) / f"{rank}.error").read_text() for rank in failed]
+    files = [Path(folder) / f"{rank}.error" for rank in failed]
+    told = [f.read_text() if f.is_file() else f"{f.stem} died: {processes[int(f.stem)].exitcode}\n" for f in files]
     told.sort(key=lambda text: "onnection closed by peer" in text)  # what follows from the failure of another comes last
     assert not failed, f"ranks {failed} failed:\n" + "\n".join(told)
     stuck = {rank: (Path(folder) / f"{rank}.stack").read_text() for rank, p in enumerate(processes) if p.is_alive()}

@@ -3,8 +3,10 @@
 import csv
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.loggers import CSVLogger
 from painted_people import Painted, Scene, find_colors
 from ranks import run_ranks, trainer
 
@@ -111,3 +113,72 @@ def test_several_processes_measure_what_one_does(root, alone, count):
     for rank, found in enumerate(run_ranks(validate_all, count, count, root)):
         for name, values in alone.items():
             assert found[name] == pytest.approx(values, abs=1e-6), (rank, name)
+
+
+# --- within a training
+
+CASES_OF_FIT = list(CASES)[:2]
+BLINDNESS = [0.5, 0.1, 0.3]
+"""By epoch: the second one is the best."""
+
+
+class Recorder(pl.Callback):
+    """Keeps the metrics of every validation."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_validation_end(self, trainer, pl_module):
+        if not trainer.sanity_checking:
+            self.seen.append(numbers(trainer.callback_metrics))
+
+
+def fit_all(rank, count, root):
+    """Metrics by epoch, the checkpoints and the run's folder of each case on this process."""
+    found = {}
+    for name in CASES_OF_FIT:
+        jde, recorder = module(), Recorder()
+        # what is found must not follow from the training, which differs
+        jde.network.detect = lambda images, of=jde, **_: find_colors(images, BLINDNESS[of.current_epoch])
+        folder = root / f"fit{count}"
+        logger = CSVLogger(folder, name="", version=CASES_OF_FIT.index(name))
+        made = [*callbacks(), recorder]
+        run = trainer(
+            count, folder, callbacks=made, logger=logger, max_epochs=3, limit_train_batches=1, log_every_n_steps=1,
+            num_sanity_val_steps=2, gradient_clip_val=10.0,
+        )  # fmt: skip
+        run.fit(jde, data(root / name, CASES[name]))
+        kept = run.checkpoint_callback
+        checkpoints = kept.best_model_path, float(kept.best_model_score), kept.last_model_path, kept.monitor
+        files = sorted(str(path.relative_to(folder)) for path in Path(run.log_dir).rglob("*") if path.is_file())
+        found[name] = recorder.seen, checkpoints, run.log_dir, files
+    return found
+
+
+@pytest.mark.slow
+def test_a_training_on_several_processes_measures_saves_and_logs_as_on_one(root):
+    (alone,) = run_ranks(fit_all, 1, 1, root)
+    for count in (2, 3):
+        several = run_ranks(fit_all, count, count, root)
+        for name in CASES_OF_FIT:
+            metrics, (best, score, last, monitor), folder, files = alone[name]
+            assert monitor == "val/hota"
+            assert score == max(values["val/hota"] for values in metrics) == metrics[1]["val/hota"] > 0.1
+            for rank, found in enumerate(several):
+                seen, checkpoints, log_dir, _ = found[name]
+                assert len(seen) == 3
+                for epoch, values in enumerate(metrics):
+                    assert seen[epoch] == pytest.approx(values, abs=1e-6), (count, rank, name, epoch)
+                assert seen == several[0][name][0]  # to the last bit, so that every process decides alike
+                assert checkpoints == several[0][name][1]
+                assert checkpoints[1] == pytest.approx(score, abs=1e-6)
+                assert [Path(path).name for path in checkpoints[::2]] == ["best.ckpt", "last.ckpt"]
+                assert log_dir == several[0][name][2]
+            with (Path(several[0][name][2]) / "metrics.csv").open() as file:
+                rows = [row for row in csv.DictReader(file) if row["val/hota"]]
+            assert len(rows) == 3
+            assert [float(row["val/hota"]) for row in rows] == pytest.approx([v["val/hota"] for v in metrics], abs=1e-6)
+            assert torch.load(checkpoints[0], weights_only=True)["epoch"] == 1
+            # one writer: nothing of the others lies beside; pictures are of what the first process has
+            assert set(files) - set(several[0][name][3]) <= {f"version_{CASES_OF_FIT.index(name)}/pictures/view_pairs.jpg"}
+            assert set(several[0][name][3]) <= set(files)
