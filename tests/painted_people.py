@@ -13,6 +13,7 @@ from jde_lightning.data.readers.base import Reader
 from jde_lightning.structures import NO_IDENTITY, Detections, FrameAnnotations
 
 GREY = 114
+PERSON = np.array([14, 30])
 COLORS = np.array([[230, 40, 40], [40, 200, 60], [50, 70, 240], [230, 200, 30], [210, 50, 220], [40, 210, 220]])
 
 
@@ -52,7 +53,7 @@ class Painted(Reader):
             for frame in range(1, scene.frames + 1):
                 room = np.array([width - 20, height - 34])
                 corners = np.round(room - abs((start + speed * frame) % (2 * room) - room))  # turns round at the edges
-                boxes = np.concatenate([corners, corners + [14, 30]], axis=1)
+                boxes = np.concatenate([corners, corners + PERSON], axis=1)
                 path = root / self.name / f"{number}" / f"{frame:06d}.png"
                 if not path.is_file():
                     path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +102,7 @@ def _find(image: np.ndarray, blindness: float) -> Detections:
     looks = np.array([image[round(y), round(x)] for x, y in centers]).reshape(-1, 3)
     strays = rng.integers(0, 2) if len(boxes) else 0
     corner = rng.uniform(0, 60, (strays, 2))
-    boxes = np.concatenate([boxes, np.concatenate([corner, corner + [14, 30]], axis=1)])
+    boxes = np.concatenate([boxes, np.concatenate([corner, corner + PERSON], axis=1)])
     looks = np.concatenate([looks, rng.uniform(0, 1, (strays, 3))]) + rng.normal(0, 0.25, (len(boxes), 3))
     # scores of a few steps only, so that many are equal
     scores = np.concatenate([rng.choice([0.7, 0.8, 0.9], len(stats)), np.full(strays, 0.7)])

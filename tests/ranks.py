@@ -63,7 +63,7 @@ def _wait(processes: list[Any], folder: str, timeout: float) -> None:
     failed = [rank for rank, process in enumerate(processes) if process.exitcode]
     files = [Path(folder) / f"{rank}.error" for rank in failed]
     told = [f.read_text() if f.is_file() else f"{f.stem} died: {processes[int(f.stem)].exitcode}\n" for f in files]
-    told.sort(key=lambda text: "onnection closed by peer" in text)  # what follows from the failure of another comes last
+    told.sort(key=lambda text: "onnection closed by peer" in text)  # what another's failure causes comes last
     assert not failed, f"ranks {failed} failed:\n" + "\n".join(told)
     stuck = {rank: (Path(folder) / f"{rank}.stack").read_text() for rank, p in enumerate(processes) if p.is_alive()}
     assert not stuck, f"hang: ranks {list(stuck)} did not finish in {timeout} s\n" + "\n".join(stuck.values())

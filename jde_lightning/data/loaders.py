@@ -1,4 +1,4 @@
-"""Data loaders: for training, which goes on in the middle of an epoch; for validation, where a process may have nothing."""
+"""Data loaders: training goes on in the middle of an epoch; in validation a process may have nothing."""
 
 from __future__ import annotations
 

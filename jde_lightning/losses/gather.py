@@ -29,7 +29,7 @@ _exchanging = True
 @contextmanager
 def without_exchange() -> Iterator[None]:
     """Let the losses of this rank be those of its own batch, where the other ranks do not compute theirs just now."""
-    global _exchanging  # noqa: PLW0603
+    global _exchanging
     before, _exchanging = _exchanging, False
     try:
         yield

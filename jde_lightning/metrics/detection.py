@@ -23,8 +23,8 @@ class DetectionAP(MeanAveragePrecision):
     precision of an image with 300 people. A detection on an ignored box (more than the IoU threshold of its own area)
     that matches no object is not counted; annotations of other classes are unknown to this metric.
 
-    Processes may hold different numbers of images, and the metric may stay on the CPU under NCCL. Of detections with the
-    same score those of one image count first; which image, follows from its name and not from the order of updates.
+    Processes may hold different numbers of images, and the metric may stay on the CPU under NCCL. Detections with the
+    same score count in an order that their images' names decide, whoever held them.
 
     Args:
         max_detections: number of detections of an image that count, best scores first.

@@ -9,14 +9,14 @@ from torch.utils.data import DataLoader
 
 from jde_lightning import JDEModule
 from jde_lightning.callbacks import EMA
-from jde_lightning.losses import AllPairs, PairTripletMarginLoss, ReIDLoss
+from jde_lightning.losses import AllPairs, ReIDLoss
 from jde_lightning.losses.gather import without_exchange
 from jde_lightning.schedule import WarmupLinear
 
 SIZE = 64
 
 
-def batch(seed, boxes_of_images, identities=4, seed_of_identities=0):
+def batch(seed, boxes_of_images, identities=4):
     """Images of noise with some boxes each; every identity comes from a few."""
     rng = torch.Generator().manual_seed(seed)
     count = sum(boxes_of_images)
