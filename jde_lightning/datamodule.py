@@ -27,7 +27,7 @@ from jde_lightning.data.images import TileCache
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.data.index_cache import IndexCache, default_folder
 from jde_lightning.data.linking import LinkingConfig
-from jde_lightning.data.loaders import TrainingLoader
+from jde_lightning.data.loaders import FramesLoader, TrainingLoader
 from jde_lightning.data.overlaps import Overlap, find_duplicates, find_overlaps
 from jde_lightning.data.readers.base import Reader
 from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
@@ -135,8 +135,6 @@ class JDEDataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        # a process without a sequence of its own still takes part in validation
-        self.allow_zero_length_dataloader_with_multiple_devices = True
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("views", views, 1),
@@ -363,7 +361,7 @@ class JDEDataModule(pl.LightningDataModule):
             world_size=self._world_size,
             image_size=self.val_image_size,
         )
-        return DataLoader(
+        return FramesLoader(
             FrameDataset(index, image_size=self.val_image_size),
             sampler=sampler,
             batch_size=None,

@@ -20,6 +20,7 @@ from jde_lightning.losses.joint import JDELoss
 from jde_lightning.losses.reid import ReIDLoss
 from jde_lightning.losses.weighting import FixedWeights, UncertaintyWeights
 from jde_lightning.models.network import YOLO11JDE
+from jde_lightning.models.norm_statistics import share_norm_statistics
 from jde_lightning.schedule import WarmupLinear, WarmupLinearScheduler
 from jde_lightning.structures import Batch, Detections, ValidationOutput
 
@@ -56,6 +57,9 @@ class JDEModule(pl.LightningModule):
             ``train/detection_weight`` and ``train/reid_weight``, on top of the gains.
         small_target_stride: enlarge targets smaller than this many pixels when anchors are assigned. ``None`` is the
             current Ultralytics rule, 0 the paper's assigner, which had none.
+        joint_normalizer: where several processes train, whether the detection losses are divided by the targets of all
+            of them together, so that N processes with batch b train as one with batch N * b. ``False`` is Ultralytics:
+            each divides by those of its own batch, and one with hardly any outweighs the others.
         ignore_regions: whether what is annotated as neither object nor background (crowds, statues, people too hidden
             to learn) is left out of the class loss; ``False`` is the paper, where it is background.
         optimizer: the optimiser as ``class_path``. ``None`` is the paper's rule: SGD (0.01, Nesterov momentum 0.937)
@@ -94,6 +98,7 @@ class JDEModule(pl.LightningModule):
         reid_loss: ReIDLoss | None = None,
         loss_weighting: Literal["fixed", "uncertainty"] = "fixed",
         small_target_stride: int | None = None,
+        joint_normalizer: bool = True,
         ignore_regions: bool = True,
         optimizer: OptimizerCallable | None = None,
         weight_decay: float = 5e-4,
@@ -123,6 +128,7 @@ class JDEModule(pl.LightningModule):
             reid=reid_gain,
             reid_loss=reid_loss,
             small_target_stride=small_target_stride,
+            joint_normalizer=joint_normalizer,
             ignore_regions=ignore_regions,
             weighting=_make_weighting(loss_weighting),
         )
@@ -193,6 +199,14 @@ class JDEModule(pl.LightningModule):
         self.log("loss", total.detach() / len(images), prog_bar=True, logger=False, batch_size=len(images))
         # Lightning averages over accumulated batches and DDP over ranks; Ultralytics, and so the paper, sums them.
         return total * self.trainer.accumulate_grad_batches * self.trainer.world_size
+
+    def on_validation_epoch_start(self) -> None:
+        """Validate one network on all processes: the callbacks have put the averaged weights in, if there are."""
+        share_norm_statistics(self.network)
+        wrapper = self.trainer.strategy.model
+        if isinstance(wrapper, nn.parallel.DistributedDataParallel):
+            # Its first forward would do the same, and wait for a process that has nothing to validate.
+            wrapper.require_forward_param_sync = False
 
     def validation_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
         """Detect in the batch once, for all metrics."""

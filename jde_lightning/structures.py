@@ -104,6 +104,11 @@ class FrameAnnotations:
         return len(self.boxes)
 
     @property
+    def key(self) -> tuple[str, str, int, str]:
+        """Dataset, sequence, number and file: what images are sorted by where their order must not depend on chance."""
+        return self.dataset, self.sequence or "", self.frame, str(self.image_path)
+
+    @property
     def positive(self) -> BoolArray:
         """``(N,)`` bool: the boxes to be found."""
         return self.roles == Role.POSITIVE

@@ -43,7 +43,7 @@ class _EmbeddingCallback(ValidationCallback):
 
     def compute(self, trainer: pl.Trainer) -> dict[str, float]:
         """Compute over all ranks; what is undefined, such as anything without identities, is left out."""
-        embeddings, identities = join(gather_from_ranks(self._matched.arrays()))
+        embeddings, identities = join(gather_from_ranks(self._matched.images()))
         undefined = why_undefined(identities)
         if undefined and trainer.is_global_zero:
             self.warn_once(f"{self.measures}: {undefined}")

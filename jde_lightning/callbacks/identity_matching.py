@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from jde_lightning import boxes as box_ops
 from jde_lightning.structures import NO_IDENTITY, FloatArray, IntArray, ValidationOutput
+
+
+class MatchedImage(NamedTuple):
+    """The detections of one image whose identity is known.
+
+    Attributes:
+        key: the image, see :attr:`~jde_lightning.structures.FrameAnnotations.key`.
+        embeddings: ``(N, D)``.
+        identities: ``(N,)`` as annotated in the sequence (or dataset).
+    """
+
+    key: tuple[str, str, int, str]
+    embeddings: FloatArray
+    identities: IntArray
 
 
 class MatchedEmbeddings:
@@ -20,8 +36,7 @@ class MatchedEmbeddings:
     def __init__(self, conf: float, iou: float) -> None:
         self.conf = conf
         self.iou = iou
-        self._embeddings: list[FloatArray] = []
-        self._identities: list[tuple[str, IntArray]] = []
+        self._images: list[MatchedImage] = []
 
     def collect(self, output: ValidationOutput) -> None:
         """Match one batch: one to one, the largest sum of overlaps, in each image."""
@@ -31,13 +46,12 @@ class MatchedEmbeddings:
             if found.embeddings is None or not known.any() or not sure.any():
                 continue
             rows, columns = match_one_to_one(found.boxes[sure], frame.boxes[known], self.iou)
-            self._embeddings.append(found.embeddings[sure][rows])
-            key = f"{frame.dataset}/{frame.sequence or 'global'}"
-            self._identities.append((key, frame.identities[known][columns]))
+            embeddings, identities = found.embeddings[sure][rows], frame.identities[known][columns]
+            self._images.append(MatchedImage(frame.key, embeddings, identities))
 
-    def arrays(self) -> tuple[list[FloatArray], list[tuple[str, IntArray]]]:
+    def images(self) -> list[MatchedImage]:
         """What was collected, to be gathered from all ranks."""
-        return self._embeddings, self._identities
+        return self._images
 
 
 def match_one_to_one(found: FloatArray, boxes: FloatArray, iou: float) -> tuple[IntArray, IntArray]:
@@ -57,22 +71,27 @@ def match_one_to_one(found: FloatArray, boxes: FloatArray, iou: float) -> tuple[
     return rows[good], columns[good]
 
 
-def join(parts: list[tuple[list[FloatArray], list[tuple[str, IntArray]]]]) -> tuple[FloatArray, IntArray]:
-    """Join the collections of all ranks.
+def join(parts: list[list[MatchedImage]]) -> tuple[FloatArray, IntArray]:
+    """Join the collections of all ranks, in an order that does not depend on who had which image.
 
     Args:
-        parts: what :meth:`MatchedEmbeddings.arrays` returned on each rank.
+        parts: what :meth:`MatchedEmbeddings.images` returned on each rank.
 
     Returns:
         Embeddings ``(N, D)`` and identities ``(N,)`` that are unique over all sequences.
     """
-    embeddings = [array for part in parts for array in part[0]]
-    keyed = [entry for part in parts for entry in part[1]]
-    if not embeddings:
+    images = sorted((image for part in parts for image in part), key=lambda image: image.key)
+    if not images:
         return np.zeros((0, 1), np.float32), np.zeros(0, np.int64)
-    sequence_number = {key: number for number, key in enumerate(sorted({key for key, _ in keyed}))}
-    pairs = np.concatenate(
-        [np.stack([np.full(len(ids), sequence_number[key], np.int64), ids], axis=1) for key, ids in keyed]
+    scopes = [image.key[:2] for image in images]
+    number = {scope: position for position, scope in enumerate(dict.fromkeys(scopes))}
+    counts = [len(image.identities) for image in images]
+    pairs = np.stack(
+        [
+            np.repeat([number[scope] for scope in scopes], counts),
+            np.concatenate([image.identities for image in images]),
+        ],
+        axis=1,
     )
     _, identities = np.unique(pairs, axis=0, return_inverse=True)
-    return np.concatenate(embeddings), identities.reshape(-1).astype(np.int64)
+    return np.concatenate([image.embeddings for image in images]), identities.reshape(-1).astype(np.int64)

@@ -61,7 +61,7 @@ class PredictionWriter(pl.Callback):
 
 def _write(path: Path, pairs: list[tuple[FrameAnnotations, Detections]]) -> None:
     """Write the detections of one sequence, in the order of its frames."""
-    pairs = sorted(pairs, key=lambda pair: pair[0].frame)
+    pairs = sorted(pairs, key=lambda pair: pair[0].key)
     counts = [len(found) for _, found in pairs]
     numbers = [frame.frame if frame.sequence else position for position, (frame, _) in enumerate(pairs)]
     with written_whole(path) as temporary:

@@ -56,15 +56,13 @@ class PairedEmbeddings:
     """Embeddings of the boxes of one image that were found in both views.
 
     Attributes:
-        dataset: name of the dataset.
-        sequence: name of the sequence, ``None`` for a single image.
+        key: the image, see :attr:`~jde_lightning.structures.FrameAnnotations.key`.
         seen: number of boxes that can be seen in both views.
         first: ``(N, D)`` float32 embeddings in the first view.
         second: ``(N, D)`` float32 embeddings in the second view.
     """
 
-    dataset: str
-    sequence: str | None
+    key: tuple[str, str, int, str]
     seen: int
     first: FloatArray = field(repr=False)
     second: FloatArray = field(repr=False)

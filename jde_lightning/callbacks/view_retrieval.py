@@ -150,22 +150,23 @@ class ViewRetrieval(ValidationCallback):
         """Keep the embeddings of the boxes that were found in both views, and return ``(N,)`` bool which these are."""
         if found is None or found[0].embeddings is None or found[1].embeddings is None:
             empty = np.zeros((0, 1), np.float32)
-            self._pairs.append(PairedEmbeddings(frame.dataset, frame.sequence, len(boxes), empty, empty))
+            self._pairs.append(PairedEmbeddings(frame.key, len(boxes), empty, empty))
             return np.zeros(len(boxes), bool)
         rows = [boxes.found(view, one, self.conf, self.iou) for view, one in enumerate(found)]
         both = (rows[0] >= 0) & (rows[1] >= 0)
         first, second = (one.embeddings[row[both]] for one, row in zip(found, rows, strict=True))  # type: ignore[index]
-        self._pairs.append(PairedEmbeddings(frame.dataset, frame.sequence, len(boxes), first, second))
+        self._pairs.append(PairedEmbeddings(frame.key, len(boxes), first, second))
         return both
 
     def compute(self, trainer: pl.Trainer) -> dict[str, float]:
         """Compute over all ranks; what is undefined is left out."""
         parts = gather_from_ranks((self._pairs, self._identified))
         self._identified = set().union(*(identified for _, identified in parts))
-        pairs = [pair for part, _ in parts for pair in part]
+        # in an order that does not depend on who had which image
+        pairs = sorted((pair for part, _ in parts for pair in part), key=lambda pair: pair.key)
         if self.data != "all":
             # images that were measured before the first identity of their dataset was seen
-            pairs = [pair for pair in pairs if pair.dataset not in self._identified]
+            pairs = [pair for pair in pairs if pair.key[0] not in self._identified]
         folder = run_folder(trainer)
         if self._drawn and folder is not None:
             self._save_picture(folder / "pictures")
@@ -225,7 +226,7 @@ def _compare(pairs: list[PairedEmbeddings]) -> dict[str, float]:
     if not pairs:
         return {}
     counts = [len(pair.first) for pair in pairs]
-    names = [None if pair.sequence is None else (pair.dataset, pair.sequence) for pair in pairs]
+    names = [pair.key[:2] if pair.key[1] else None for pair in pairs]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names)) if name is not None}
     return cross_view_metrics(
         np.concatenate([pair.first for pair in pairs]),

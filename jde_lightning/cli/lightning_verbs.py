@@ -192,5 +192,6 @@ def _quiet() -> None:
         ".*The number of training batches .* is smaller than the logging interval.*",
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
         ".*Found .* module\\(s\\) in eval mode.*",
+        ".*sync_dist=True.*",  # our metrics are computed over all processes before they are logged
     ):
         warnings.filterwarnings("ignore", text)

@@ -1,4 +1,4 @@
-"""A data loader for training that goes on in the middle of an epoch."""
+"""Data loaders: training goes on in the middle of an epoch; in validation a process may have nothing."""
 
 from __future__ import annotations
 
@@ -39,3 +39,15 @@ class TrainingLoader(DataLoader[Batch]):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Nothing to load, see :meth:`state_dict`."""
+
+
+class FramesLoader(DataLoader[Batch]):
+    """Says that it has one batch where it has none, as a process may have that got no sequence.
+
+    Lightning leaves a process with a length of 0 out of the whole validation, the hooks at its end included, in which
+    the others would wait for it for ever. Where the length is 1 and no batch comes, the hooks are called.
+    """
+
+    def __len__(self) -> int:
+        """Number of batches of this process, at least 1."""
+        return max(super().__len__(), 1)

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from jde_lightning._ultralytics import v8DetectionLoss
+from jde_lightning.losses.gather import sum_over_ranks
 from jde_lightning.structures import Batch
 
 
@@ -58,13 +59,16 @@ class _ClassLoss:
 
     Attributes:
         ignored: ``(B, A)`` bool anchors in ignore regions, or ``None``. Those with a target count all the same.
+        targets_sum: scalar sum of the targets of the last call.
     """
 
     def __init__(self) -> None:
         self.ignored: torch.Tensor | None = None
+        self.targets_sum = torch.zeros(())
 
     def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the ``(B, A, C)`` losses."""
+        self.targets_sum = targets.sum()
         losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         if self.ignored is None:
             return losses
@@ -86,6 +90,8 @@ class DetectionLoss(v8DetectionLoss):
         dfl: gain of the distance loss.
         small_target_stride: sides of boxes shorter than this many pixels are enlarged to it while anchors are
             assigned; ``None`` is ultralytics' default (the second stride), 0 is the paper's assigner.
+        joint_normalizer: whether the losses are divided by the sum of the targets of all ranks (times their number)
+            instead of this rank's, so that the mean over ranks is the loss of one process with the whole batch.
         device: where the maps will be.
     """
 
@@ -98,6 +104,7 @@ class DetectionLoss(v8DetectionLoss):
         cls: float = 0.5,
         dfl: float = 1.5,
         small_target_stride: int | None = None,
+        joint_normalizer: bool = True,
         device: torch.device | str = "cpu",
     ) -> None:
         stride = torch.tensor(strides, dtype=torch.float32, device=device)
@@ -107,6 +114,7 @@ class DetectionLoss(v8DetectionLoss):
         )
         super().__init__(stub)
         self.bce = _ClassLoss()
+        self.joint_normalizer = joint_normalizer
         if small_target_stride is not None:
             self.assigner.stride_val = small_target_stride
 
@@ -129,11 +137,19 @@ class DetectionLoss(v8DetectionLoss):
             {"boxes": boxes, "scores": scores, "feats": features}, targets
         )
         images, anchors = foreground.nonzero(as_tuple=True)
+        if self.joint_normalizer:
+            losses = losses * self._share()
         # The assigner counts boxes within an image; without any box its indices come as floats.
         counts = torch.bincount(batch["batch_idx"], minlength=len(boxes))
         rows = (counts.cumsum(0) - counts)[images] + chosen[images, anchors].long()
         confidences = scores.detach()[images, :, anchors].sigmoid().amax(dim=1)
         return DetectionTerms(losses, images, anchors, rows, batch["identities"][rows], confidences)
+
+    def _share(self) -> torch.Tensor:
+        """Return the scalar that makes the mean over all ranks the losses of one process with all their images."""
+        mine = self.bce.targets_sum
+        total, ranks = sum_over_ranks(mine)
+        return ranks * mine.clamp(min=1) / total.clamp(min=1)  # ultralytics divides by at least 1
 
     def _ignored(self, raw: RawMapsLike, batch: Batch) -> torch.Tensor | None:
         """Return the ``(B, A)`` anchors whose centre lies in an ignore region; ``None`` if the batch has no region."""

@@ -1,7 +1,9 @@
-"""Bring together rows of all ranks, in uneven numbers, with gradients."""
+"""What losses exchange between ranks: rows, in uneven numbers and with gradients, and sums."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,6 +23,39 @@ class _ScaleGradient(torch.autograd.Function):
         return gradients[0] * ctx.factor, None
 
 
+_exchanging = True
+
+
+@contextmanager
+def without_exchange() -> Iterator[None]:
+    """Let the losses of this rank be those of its own batch, where the other ranks do not compute theirs just now."""
+    global _exchanging
+    before, _exchanging = _exchanging, False
+    try:
+        yield
+    finally:
+        _exchanging = before
+
+
+def _num_ranks() -> int:
+    """Number of ranks that compute the loss together."""
+    alone = not (_exchanging and dist.is_available() and dist.is_initialized())
+    return 1 if alone else dist.get_world_size()
+
+
+def sum_over_ranks(value: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Add up a tensor over all ranks, without gradient, and return the sum and the number of ranks.
+
+    Args:
+        value: of the same shape on all ranks, each of which must call this.
+    """
+    ranks = _num_ranks()
+    total = value.detach().clone()
+    if ranks > 1:
+        dist.all_reduce(total)
+    return total, ranks
+
+
 def gather_rows(embeddings: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Concatenate the rows of all ranks, in the order of ranks, the same on every rank.
 
@@ -35,9 +70,9 @@ def gather_rows(embeddings: torch.Tensor, *others: torch.Tensor) -> tuple[torch.
     Returns:
         The same of all ranks; the arguments themselves where no process group is initialised.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    ranks = _num_ranks()
+    if ranks == 1:
         return embeddings, *others
-    ranks = dist.get_world_size()
     count = torch.tensor([len(embeddings)], device=embeddings.device)
     counts = [torch.zeros_like(count) for _ in range(ranks)]
     dist.all_gather(counts, count)

@@ -26,6 +26,7 @@ class JDELoss(nn.Module):
         reid: gain of the Re-ID loss; at 0 it is not computed.
         reid_loss: the Re-ID loss; the paper's if not given.
         small_target_stride: see :class:`~jde_lightning.losses.detection.DetectionLoss`; 0 is the paper's assigner.
+        joint_normalizer: see :class:`~jde_lightning.losses.detection.DetectionLoss`.
         ignore_regions: whether anchors in the batch's ignore regions are neither object nor background; ``False`` is
             the paper, where they are background.
         weighting: how the detection and the Re-ID loss are added up; as they are, if not given.
@@ -42,6 +43,7 @@ class JDELoss(nn.Module):
         reid: float = 1.0,
         reid_loss: ReIDLoss | None = None,
         small_target_stride: int | None = None,
+        joint_normalizer: bool = True,
         ignore_regions: bool = True,
         weighting: FixedWeights | UncertaintyWeights | None = None,
     ) -> None:
@@ -52,6 +54,7 @@ class JDELoss(nn.Module):
         self.box, self.cls, self.dfl, self.reid = box, cls, dfl, reid
         self.reid_loss = ReIDLoss() if reid_loss is None else reid_loss
         self.small_target_stride = small_target_stride
+        self.joint_normalizer = joint_normalizer
         self.ignore_regions = ignore_regions
         self.weighting = FixedWeights() if weighting is None else weighting
         self._detection: DetectionLoss | None = None
@@ -78,8 +81,9 @@ class JDELoss(nn.Module):
             seen = batch if self.ignore_regions else {k: v for k, v in batch.items() if not k.startswith("ignore_")}
             found = self._criterion(raw.scores.device).terms(raw, seen)
             embeddings = raw.embeddings.float()
-            # Without any foreground the embedding branch must still take part, or DDP waits for its gradients.
-            reid = embeddings[..., :0].sum()
+            # Without any foreground, or a gain, what belongs to the embedding must still take part, or DDP waits for
+            # its gradients.
+            reid = embeddings[..., :0].sum() + sum(p.reshape(-1)[:0].sum() for p in self.reid_loss.parameters())
             if self.reid:
                 rows = embeddings[found.images, :, found.anchors]
                 known = [key for key in ("source_frames", "scopes", "labels") if key in batch]
@@ -113,6 +117,7 @@ class JDELoss(nn.Module):
                 self.cls,
                 self.dfl,
                 self.small_target_stride,
+                self.joint_normalizer,
                 device,
             )
         return self._detection

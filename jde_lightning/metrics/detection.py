@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,8 @@ class DetectionAP(MeanAveragePrecision):
     precision of an image with 300 people. A detection on an ignored box (more than the IoU threshold of its own area)
     that matches no object is not counted; annotations of other classes are unknown to this metric.
 
-    Processes may hold different numbers of images, and the metric may stay on the CPU under NCCL.
+    Processes may hold different numbers of images, and the metric may stay on the CPU under NCCL. Detections with the
+    same score count in an order that their images' names decide, whoever held them.
 
     Args:
         max_detections: number of detections of an image that count, best scores first.
@@ -39,6 +41,7 @@ class DetectionAP(MeanAveragePrecision):
             iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(),
             rec_thresholds=np.linspace(0, 1, 101).tolist(),
         )
+        self.add_state("image_key", default=[], dist_reduce_fx=None)
 
     def update(self, frames: Sequence[FrameAnnotations], detections: Sequence[Detections]) -> None:
         """Add frames.
@@ -50,9 +53,14 @@ class DetectionAP(MeanAveragePrecision):
         pairs = list(zip(frames, detections, strict=True))
         predictions = [self._prediction(found) for _, found in pairs]
         super().update(predictions, [self._target(frame, found) for frame, found in pairs])
+        self.image_key += [torch.tensor(_number(frame)) for frame in frames]
 
     def compute(self) -> dict[str, float]:
         """Return ``map50_95`` (mean over IoU 0.50:0.05:0.95) and ``map50``; nothing where there is no object."""
+        order = np.argsort([int(key) for key in self.image_key], kind="stable").tolist()
+        for name in self._reductions:
+            if state := getattr(self, name):  # of masks there are none
+                setattr(self, name, [state[position] for position in order])
         values = super().compute()
         named = {"map50_95": float(values["map"]), "map50": float(values["map_50"])}
         return {name: value for name, value in named.items() if value >= 0}  # COCO says -1 for "undefined"
@@ -88,3 +96,8 @@ class DetectionAP(MeanAveragePrecision):
             "labels": torch.from_numpy(labels).to(self.device),
             "iscrowd": torch.from_numpy(crowd.astype(np.int64)).to(self.device),
         }
+
+
+def _number(frame: FrameAnnotations) -> int:
+    """A number that stands for an image on every process."""
+    return int.from_bytes(hashlib.blake2b(repr(frame.key).encode(), digest_size=7).digest(), "little")

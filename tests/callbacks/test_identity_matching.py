@@ -34,7 +34,7 @@ A, B = [0, 0, 10, 20], [50, 0, 60, 20]
 def collect(*pairs, conf=0.1, iou=0.5):
     matched = MatchedEmbeddings(conf, iou)
     matched.collect(ValidationOutput([p[0] for p in pairs], [p[1] for p in pairs]))
-    return join([matched.arrays()])
+    return join([matched.images()])
 
 
 def test_detections_get_the_identity_of_the_box_they_cover():

@@ -4,7 +4,9 @@ import csv
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -15,6 +17,7 @@ from jde_lightning.cli.lightning_verbs import JDELightningCLI, _last_checkpoint,
 from jde_lightning.data.synthetic import SyntheticCrowd
 from jde_lightning.errors import InputError
 
+OVERLAYS = Path(__file__).resolve().parents[2] / "configs" / "overlays"
 CONFIG = """
 trainer: {accelerator: cpu, max_epochs: 2, enable_progress_bar: false, enable_model_summary: false,
           log_every_n_steps: 1, num_sanity_val_steps: 0, default_root_dir: ROOT/runs}
@@ -106,21 +109,52 @@ def test_validate_repeats_the_numbers_of_training(run, folder, capsys):
 
 @pytest.mark.slow
 def test_two_processes_train_and_measure_what_one_does(folder, capsys):
+    """Also predict, on three processes for two sequences; Lightning may deal out the data as it likes (its default)."""
     words = ["--config", str(folder / "config.yaml"), "--trainer.default_root_dir", str(folder / "ddp")]
-    split = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.use_distributed_sampler", "false"]
-    subprocess.run(
-        [sys.executable, "-m", "jde_lightning", "fit", *words, *split],
-        check=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    # after two epochs there is nothing else to measure
+    words += ["--model.conf=0", *(f"--{key}.conf=0" for key in ("embedding_quality", "retrieval"))]
+    words += [f"--{key}.iou=0.0001" for key in ("embedding_quality", "retrieval")]
+    several = ["--trainer.accelerator", "cpu", "--trainer.strategy", "ddp", "--trainer.devices"]
+
+    def start(verb, count, *more):
+        return subprocess.run(
+            [sys.executable, "-m", "jde_lightning", verb, *words, *more, *several, str(count)],
+            timeout=300,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = start("fit", 2)
+    assert done.returncode == 0, done.stderr
+    assert "sync_dist" not in done.stderr
+    assert done.stdout.count("run folder") == 1  # one process speaks
     run = folder / "ddp" / "version_0"
     trained = metrics(run)
     assert (run / "pictures" / "tracks_over_time.png").is_file()
-    assert main(["validate", *words, "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]) == 0
+    last = str(run / "checkpoints" / "last.ckpt")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert main(["validate", *words, "--ckpt_path", last]) == 0
+    torch.set_num_threads(threads)
     alone = metrics(folder / "ddp" / "version_1")
-    for name in ("val/map50", "val/hota", "val/mota", "val/idsw"):
-        assert float(alone[name][-1]) == pytest.approx(float(trained[name][-1]), abs=1e-4), name
+    for name in ("map50", "hota", "mota", "idsw", "silhouette", "mean_negative_cosine", "retrieval_map", "roc_auc"):
+        assert float(trained[f"val/{name}"][-1]) == pytest.approx(float(alone[f"val/{name}"][-1]), abs=1e-6), name
+    assert len(trained["val/hota"]) == 2
+    assert 0 < float(trained["val/retrieval_map"][-1]) < 1
+
+    overlay = str(OVERLAYS / "ddp.yaml")
+    done = start("predict", 3, "--config", overlay, "--ckpt_path", last)
+    assert done.returncode == 0, done.stderr
+    assert main(["predict", *words, "--ckpt_path", last]) == 0
+    files = sorted(folder.glob("ddp/version_*/predictions/*.npz"))
+    assert len(files) == 4
+    for one, other in zip(files[:2], files[2:], strict=True):
+        assert one.name == other.name
+        several_found, found = np.load(one), np.load(other)
+        assert several_found["frame"].tolist() == found["frame"].tolist()
+        assert np.allclose(several_found["boxes"], found["boxes"], atol=1e-3)
 
 
 @pytest.mark.slow
