@@ -28,7 +28,9 @@ class TrackingHOTA(ValidationCallback):
     """Tracks the validation sequences on the detections of the one forward pass and logs HOTA, MOTA and IDF1.
 
     The same tracker runs a second time without appearance; ``hota_motion`` and its siblings show whether the embedding
-    earns its keep. Metrics are those of TrackEval under MOTChallenge's rules, computed over all sequences together.
+    earns its keep. Metrics are those of TrackEval under MOTChallenge's rules, computed over all sequences together. Of
+    several classes each is evaluated on its own, as ``hota/CLASS``, and all boxes have the same weight in the rest; a
+    tracker that keeps them apart wants ``class_aware: true``.
 
     Args:
         every_n_epochs: measure at every n-th epoch; 0 is off.
@@ -69,26 +71,27 @@ class TrackingHOTA(ValidationCallback):
     def compute(self, trainer: pl.Trainer) -> dict[str, float]:
         """Track all sequences twice; nothing is logged where no rank has a sequence with identities."""
         tracked = {name: f for name, f in sorted(self._sequences.items()) if self._can_be_measured(name, f)}
-        with_appearance, motion_only = TrackingMetrics(), TrackingMetrics()
+        class_names = getattr(trainer.lightning_module, "class_names", ["person"])
+        with_appearance, motion_only = _MetricsByClass(class_names), _MetricsByClass(class_names)
         pictured: tuple[str, list[tuple[FrameAnnotations, Tracks]]] | None = None
         for name, frames in tqdm(
             tracked.items(), desc="tracking", leave=False, delay=2, disable=not trainer.is_global_zero
         ):
             frames.sort(key=lambda pair: pair[0].frame)
-            truth = ground_truth_from_annotations([frame for frame, _ in frames])
             for metrics, appearance in ((with_appearance, True), (motion_only, False)):
                 tracks = self._track(frames, appearance)
-                metrics.update(truth, result_rows([f.frame for f, _ in tracks], [found for _, found in tracks]))
+                metrics.update(tracks)
                 if appearance and pictured is None:
                     pictured = name, tracks
         if not any(gather_from_ranks(bool(tracked))):
             if trainer.is_global_zero:
                 self.warn_once("no validation sequence has identities: HOTA, MOTA and IDF1 are left out")
             return {}
-        values = with_appearance.compute()
-        motion = motion_only.compute()
+        values = with_appearance.all_classes.compute()
+        motion = motion_only.all_classes.compute()
         logged = {name: values[key] for key, name in _LOGGED.items()}
         logged |= {f"{name}_motion": motion[key] for key, name in _LOGGED.items()}
+        logged |= {f"hota/{name}": metrics.compute()["HOTA"] for name, metrics in with_appearance.by_class.items()}
         folder = run_folder(trainer)
         if folder is not None:
             self._draw(trainer, folder / "pictures", pictured, logged)
@@ -139,3 +142,26 @@ class TrackingHOTA(ValidationCallback):
             )
             with written_whole(folder / "tracks_over_time.png") as path:
                 figure.savefig(path, dpi=110)
+
+
+class _MetricsByClass:
+    """Metrics of all classes together and, where there are several, of each."""
+
+    def __init__(self, class_names: list[str]) -> None:
+        self.all_classes = TrackingMetrics()
+        self.by_class = {name: TrackingMetrics() for name in class_names} if len(class_names) > 1 else {}
+
+    def update(self, tracks: list[tuple[FrameAnnotations, Tracks]]) -> None:
+        """Add a sequence. What is ignored is so for every class: a distractor may look like any of them."""
+        frames = [frame for frame, _ in tracks]
+        truth = ground_truth_from_annotations(frames)
+        result = result_rows([frame.frame for frame in frames], [found for _, found in tracks])
+        if not self.by_class:
+            self.all_classes.update(truth, result)
+            return
+        true_labels = np.concatenate([np.where(frame.positive, frame.labels, -1) for frame in frames])
+        found_labels = np.concatenate([found.labels for _, found in tracks])
+        for label, metrics in enumerate(self.by_class.values()):
+            rows = truth[(true_labels == label) | (true_labels == -1)], result[found_labels == label]
+            metrics.update(*rows)
+            self.all_classes.update(*rows)

@@ -1,6 +1,7 @@
 """The measuring callbacks, fed with made-up validation outputs."""
 
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,8 +40,9 @@ def scene(identities=True, sequence="S-01", seed=0):
     return ValidationOutput(frames, detections)
 
 
-def trainer(tmp_path, epoch=0, fn="fit"):
+def trainer(tmp_path, epoch=0, fn="fit", class_names=("person",)):
     return SimpleNamespace(
+        lightning_module=SimpleNamespace(class_names=list(class_names)),
         state=SimpleNamespace(fn=fn),
         current_epoch=epoch,
         sanity_checking=False,
@@ -94,6 +96,49 @@ def test_hota_equals_the_evaluation_of_the_written_files(tmp_path):
         for key in ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDSW"):
             assert logged[f"val/{key.lower()}{suffix}"] == pytest.approx(expected[key], abs=1e-9)
     assert 0.5 < logged["val/hota"] < 1
+
+
+def test_each_class_is_evaluated_on_its_own(tmp_path):
+    """Two classes that never meet, as two sequences would be; a box of the other class is no hit."""
+    cars = scene(sequence="S", seed=2)
+    for frame, found in zip(cars.frames, cars.detections, strict=True):
+        frame.labels[:] = 1
+        found.labels[:] = 1
+        found.boxes[:] = np.round(found.boxes * 8) / 8  # so that moving them far away rounds nothing
+    people = scene(sequence="S", seed=1)
+    alone = [run(TrackingHOTA(), [output], tmp_path) for output in (people, cars)]
+    apart = [replace(frame, sequence="T") for frame in cars.frames]
+    sequences = run(TrackingHOTA(), [people, ValidationOutput(apart, cars.detections)], tmp_path)
+
+    frames, detections = [], []
+    for one, other, a, b in zip(people.frames, cars.frames, people.detections, cars.detections, strict=True):
+        away = np.array([5000, 0, 5000, 0], np.float32)
+        both = {
+            name: np.concatenate([getattr(one, name), getattr(other, name)])
+            for name in ("labels", "roles", "visibility")
+        }
+        both["boxes"] = np.concatenate([one.boxes, other.boxes + away])
+        both["identities"] = np.concatenate([one.identities, other.identities + 100])
+        frames.append(replace(one, **both))
+        detections.append(
+            Detections(
+                np.concatenate([a.boxes, b.boxes + away]),
+                np.concatenate([a.scores, b.scores]),
+                np.concatenate([a.labels, b.labels]),
+                np.concatenate([a.embeddings, b.embeddings]),
+            )
+        )
+    tracker = lambda rate: YOLO11JDETracker(rate, class_aware=True)  # noqa: E731
+    logged = run(TrackingHOTA(tracker=tracker), [ValidationOutput(frames, detections)], tmp_path, class_names="pc")
+    assert logged["val/hota/p"] == pytest.approx(alone[0]["val/hota"])
+    assert logged["val/hota/c"] == pytest.approx(alone[1]["val/hota"])
+    assert logged["val/hota"] == pytest.approx(sequences["val/hota"])
+    assert logged["val/mota"] == pytest.approx(sequences["val/mota"])
+    for found in detections:
+        found.labels[:] = 0
+    logged = run(TrackingHOTA(), [ValidationOutput(frames, detections)], tmp_path, class_names="pc")
+    assert logged["val/hota/c"] == 0
+    assert logged["val/mota"] < sequences["val/mota"] - 0.3
 
 
 def test_hota_draws_its_history_and_the_tracks(tmp_path):
