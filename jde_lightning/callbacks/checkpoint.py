@@ -252,6 +252,7 @@ class Checkpoint(ModelCheckpoint):
             _moved(path, before, self.dirpath): score for path, score in state["best_k_models"].items()
         }
         self.monitor, self.mode = state["monitor"], state["mode"]
+        self.current_score = state["current_score"]
         super().load_state_dict(state)
 
     def _can_compare(self, trainer: pl.Trainer) -> bool:

@@ -19,8 +19,8 @@ WORDS = ("last", "previous", "last_or_new")
 HELP = (
     "--ckpt_path (docs/resuming.md): `last` goes on with the newest run below trainer.default_root_dir, in its folder; "
     "`previous` does so from last.previous.ckpt, where last.ckpt is damaged; `last_or_new` begins a new run where none "
-    "is there, for job scripts that are started again; a run's FOLDER goes on with that run; a FILE begins a run of its "
-    "own from that checkpoint."
+    "is there, for job scripts that are started again; a run's FOLDER goes on with that run; a FILE begins another "
+    "run from that checkpoint."
 )
 
 
