@@ -71,6 +71,8 @@ class Preemption(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen again: Lightning has put its own handlers on top by now."""
         self._listen()
+        for name in self._replaced:  # what it found was our handler: it must not put that back in the end
+            trainer._signal_connector._original_handlers.pop(signal.Signals[name], None)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the handlers back that were there."""

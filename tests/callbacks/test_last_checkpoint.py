@@ -1,6 +1,5 @@
 """When last.ckpt is written, that it is always whole, and that training goes on from it as if nothing had happened."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from jde_lightning.callbacks.checkpoint_files import WholeCheckpointIO
 from jde_lightning.errors import InputError
 
 STEPS = BATCHES * EPOCHS
+INTERRUPTED = RuntimeError("interrupted")
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,10 @@ def whole(tmp_path_factory):
     return folder
 
 
-def interrupted(folder, place, step, error=None, **options):
+def interrupted(folder, place, step, **options):
     """Train until an exception comes, and return the step that last.ckpt holds."""
     with pytest.raises(RuntimeError, match="interrupted"):
-        fit(folder, at(place, step, error or RuntimeError("interrupted")), **options)
+        fit(folder, at(place, step, INTERRUPTED), **options)
     path = folder / "last.ckpt"
     return int(state(folder)["step"]) if path.is_file() else None
 
@@ -39,11 +39,7 @@ def goes_on(folder, **options):
 @pytest.mark.parametrize("step", [1, 5, 8, 17])
 def test_an_exception_between_updates_saves_the_step(tmp_path, whole, step):
     assert interrupted(tmp_path, "step", step) == step
-    saved = state(tmp_path)
-    saved_norms = {name for name in saved if "running" in name or "num_batches" in name}
     goes_on(tmp_path)
-    # the forward pass of the step that failed has not been seen by the batch norm's statistics yet
-    assert set(unequal(state(tmp_path), state(whole))) <= saved_norms
     assert unequal(state(tmp_path), state(whole)) == []
 
 
@@ -63,7 +59,7 @@ def test_a_validation_that_was_interrupted_is_made_again_from_its_first_image(tm
         if where == "validation" and module.global_step == step:
             seen.append(where)
             if len(seen) == 2:
-                raise RuntimeError("interrupted")
+                raise INTERRUPTED
 
     with pytest.raises(RuntimeError, match="interrupted"):
         fit(tmp_path, second_batch, **options)
@@ -114,8 +110,8 @@ def test_gradients_that_are_accumulated_are_not_lost(tmp_path):
         if where == "step" and (tmp_path / "last.ckpt").is_file():
             saved.append(int(state(tmp_path)["step"]))
             if saved[-1] == 3:  # in the middle of the second epoch
-                os.replace(tmp_path / "last.ckpt", tmp_path / "kept.ckpt")
-                raise RuntimeError("interrupted")
+                (tmp_path / "last.ckpt").rename(tmp_path / "kept.ckpt")
+                raise INTERRUPTED
 
     with pytest.raises(RuntimeError):
         fit(tmp_path, look, **options)
@@ -174,11 +170,8 @@ def test_a_writer_that_is_killed_leaves_a_whole_checkpoint(tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
         halves += len(list(tmp_path.glob(".last.*.ckpt")))
-        numbers = []
         for name in ("last.ckpt", "last.previous.ckpt"):
-            if (tmp_path / name).is_file():
+            if name == "last.ckpt" or (tmp_path / name).is_file():
                 saved = torch.load(tmp_path / name, weights_only=True)
                 assert (saved["value"] == saved["number"]).all()
-                numbers.append(saved["number"])
-        assert len(numbers) == 1 or numbers[0] - numbers[1] in (0, 1, numbers[0] - numbers[1])
     assert halves, "none was killed while it wrote"
