@@ -157,10 +157,11 @@ for number in range(10_000):
 """
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_a_whole_checkpoint(tmp_path):
     path = tmp_path / "last.ckpt"
     halves = 0
-    for delay in (0.05, 0.11, 0.17, 0.23):
+    for delay in (0.05, 0.11):
         process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
         process.stdout.readline()
         begun = path.stat().st_mtime_ns if path.is_file() else None

@@ -72,7 +72,15 @@ class Run:
 
     def finish(self, *words):
         """Run to the end and return the exit code."""
-        return self.start(*words).wait(timeout=200)
+        return self.end_of(self.start(*words))
+
+    def end_of(self, process):
+        """The exit code of a process; one that hangs is killed, with those that it started."""
+        try:
+            return process.wait(timeout=200)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
 
     def log(self):
         return (self.folder.parent.parent / f"{self.root.name}.log").read_text()
@@ -176,7 +184,7 @@ def test_a_preempted_run_goes_on_with_the_same_command(folder, whole, number, to
     run.wait_for_step(process, 4)
     for _ in range(2):  # a second signal changes nothing
         (os.killpg if to_all else os.kill)(process.pid, number)
-    assert process.wait(timeout=100) == 75, run.log()
+    assert run.end_of(process) == 75, run.log()
     assert "NOTHING to go on from" in run.log()
     assert 5 <= run.last()["global_step"] < STEPS
     assert run.steps()[-1] == run.last()["global_step"] - 1, "the step that was saved is logged"
@@ -199,7 +207,7 @@ def test_two_processes_that_are_killed_and_preempted_go_on_exactly(folder):
     process = run.start("--checkpoint.every_minutes=0.001")
     run.wait_for_step(process, 1)
     os.kill(_child(process.pid), signal.SIGUSR1)  # to the second process only
-    assert process.wait(timeout=100) == 75, run.log()
+    assert run.end_of(process) == 75, run.log()
     saved = run.last()["global_step"]
     assert 2 <= saved < len(steps)
     process = run.start()
