@@ -101,6 +101,20 @@ def test_the_minutes_between_two_savings(tmp_path, whole, monkeypatch):
     fit(tmp_path / "off", minute, every_minutes=0, max_epochs=1)
 
 
+def test_it_waits_for_the_end_of_an_accumulation(tmp_path, monkeypatch):
+    clock, steps = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    def minute(where, module):
+        if where == "step":
+            clock[0] += 60
+            steps.append(int(state(tmp_path)["step"]) if (tmp_path / "last.ckpt").is_file() else 0)
+
+    # it is time at the fifth batch of each epoch, whose gradient would be lost
+    fit(tmp_path, minute, every_minutes=4.5, max_epochs=2, accumulate_grad_batches=4)
+    assert steps == [0] * 6 + [2] * 6
+
+
 def test_gradients_that_are_accumulated_are_not_lost(tmp_path):
     options = {"accumulate_grad_batches": 4, "every_minutes": 1e-9}
     fit(tmp_path / "whole", **options)
