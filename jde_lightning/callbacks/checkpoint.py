@@ -210,9 +210,13 @@ class Checkpoint(ModelCheckpoint):
 
         Lightning would go on with the batch that was next, but what was measured before is not in a checkpoint.
         """
-        if trainer.state.fn != "fit" or not trainer.validating or trainer.sanity_checking:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+        loops = checkpoint["loops"]["fit_loop"]
+        if not trainer.validating:
+            _count_steps_on(trainer, loops)
+            return
+        progress = loops["epoch_loop.val_loop.batch_progress"]
         done = progress["total"]["completed"]
         # this is how Lightning knows a validation that was interrupted; none of its batches is done
         progress["total"] = {"ready": done + 1, "started": done + 1, "processed": done, "completed": done}
@@ -285,6 +289,16 @@ def can_go_on_from_here(trainer: pl.Trainer, batch_idx: int) -> bool:
         return False
     loop = trainer.fit_loop
     return not loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+
+
+def _count_steps_on(trainer: pl.Trainer, loops: dict[str, Any]) -> None:
+    """In the middle of a step, have the loggers' count go on with that step.
+
+    Lightning counts it when it restores the loops, as if it had been taken; it will be taken, and counted, again.
+    """
+    current = loops["epoch_loop.batch_progress"]["current"]
+    if current["ready"] > current["processed"] and not trainer.fit_loop._should_accumulate():
+        loops["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1
 
 
 def _is_finite(module: pl.LightningModule) -> bool:

@@ -33,7 +33,9 @@ def interrupted(folder, place, step, **options):
 
 
 def goes_on(folder, **options):
-    return fit(folder, ckpt_path=folder / "last.ckpt", **options)
+    trainer, module = fit(folder, ckpt_path=folder / "last.ckpt", **options)
+    assert trainer.fit_loop.epoch_loop._batches_that_stepped == trainer.global_step, "loggers count on"
+    return trainer, module
 
 
 @pytest.mark.parametrize("step", [1, 5, 8, 17])
