@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from jde_lightning.data.augment import AugmentationConfig
 from jde_lightning.data.collate import collate_training, collate_validation
-from jde_lightning.data.datasets import FrameDataset, MosaicDataset, one_thread_per_worker
+from jde_lightning.data.datasets import FrameDataset, MosaicDataset, start_worker
 from jde_lightning.data.frame_mix import FrameMix
 from jde_lightning.data.identities import (
     IdentityTable,
@@ -301,7 +301,7 @@ class JDEDataModule(pl.LightningDataModule):
             batch_size=None,  # the sampler yields whole batches
             collate_fn=collate_training,
             num_workers=self.num_workers,
-            worker_init_fn=one_thread_per_worker,
+            worker_init_fn=start_worker,
             pin_memory=self._on_gpu,
             persistent_workers=self.num_workers > 0,
         )
@@ -367,7 +367,7 @@ class JDEDataModule(pl.LightningDataModule):
             batch_size=None,
             collate_fn=collate_validation,
             num_workers=self.num_workers,
-            worker_init_fn=one_thread_per_worker,
+            worker_init_fn=start_worker,
             pin_memory=self._on_gpu,
         )
 

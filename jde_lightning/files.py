@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from jde_lightning.errors import InputError
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
     """Give a temporary path to write to, which becomes ``path`` only if the block ends without an exception.
 
     Args:
-        path: the final file; its folder is created. The temporary name keeps the suffix, so that writers that
-            choose a format by suffix do the right thing.
+        path: the final file; its folder is created. The temporary name starts with a dot and keeps the suffix, so that
+            writers that choose a format by suffix do the right thing.
+        durable: wait until the file is on the disk before it takes its name, so that not even a machine that loses its
+            power leaves half a file under it.
 
     Yields:
         The temporary path.
@@ -31,7 +33,11 @@ def written_whole(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(_permissions(0o666))
+        if durable:
+            _flush(temporary)
         temporary.replace(path)
+        if durable:
+            _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -83,6 +89,17 @@ def read_yaml(path: Path, expected: str) -> dict[str, Any]:
         msg = f"{path}: found {str(content)[:40]!r}, expected {expected}"
         raise InputError(msg)
     return content
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk; where the system cannot, it does nothing."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    with suppress(OSError):
+        os.fsync(handle)
+    os.close(handle)
 
 
 def _permissions(of_new: int) -> int:

@@ -7,8 +7,10 @@ from jde_lightning.callbacks.embedding_silhouette import EmbeddingQuality
 from jde_lightning.callbacks.phases import Phase, Phases
 from jde_lightning.callbacks.pictures import Pictures
 from jde_lightning.callbacks.prediction_writer import PredictionWriter
+from jde_lightning.callbacks.preemption import Preemption
 from jde_lightning.callbacks.retrieval import Retrieval
 from jde_lightning.callbacks.run_summary import RunSummary
+from jde_lightning.callbacks.step_seed import StepSeed
 from jde_lightning.callbacks.tracking_hota import TrackingHOTA
 from jde_lightning.callbacks.view_retrieval import ViewRetrieval
 
@@ -21,8 +23,10 @@ __all__ = [
     "Phases",
     "Pictures",
     "PredictionWriter",
+    "Preemption",
     "Retrieval",
     "RunSummary",
+    "StepSeed",
     "TrackingHOTA",
     "ViewRetrieval",
 ]

@@ -16,6 +16,9 @@ class EMA(WeightAveraging):
     The decay after ``n`` updates is ``decay * (1 - exp(-n / ramp))``, so that the average follows a network that still
     changes quickly.
 
+    A checkpoint holds the average as ``state_dict``, and the raw weights and the number of updates beside it. So does
+    one that is written in the middle of a validation, when the network holds the average.
+
     Args:
         decay: decay that the ramp approaches; 0 switches the callback off.
         ramp: number of updates after which the decay has reached 63 % of its value.
@@ -28,6 +31,7 @@ class EMA(WeightAveraging):
         super().__init__(multi_avg_fn=self._average)
         self.decay = decay
         self.ramp = ramp
+        self._swapped = False
 
     def _average(self, averages: list[torch.Tensor], current: list[torch.Tensor], updates: torch.Tensor) -> None:
         """Update the averages of one dtype in place; integer buffers, such as counters, are copied."""
@@ -56,12 +60,21 @@ class EMA(WeightAveraging):
         if self._average_model is not None:
             super().on_train_end(trainer, pl_module)
 
+    def _swap_models(self, pl_module: pl.LightningModule) -> None:
+        """Exchange the average and the network's weights, and remember which is where."""
+        super()._swap_models(pl_module)
+        self._swapped = not self._swapped
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Store the average as ``state_dict`` and the raw weights beside it."""
-        if self._average_model is not None:
-            super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        if self._average_model is None:
+            return
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        if self._swapped:
+            in_network, in_average = checkpoint["current_model_state"], checkpoint["state_dict"]
+            checkpoint["state_dict"], checkpoint["current_model_state"] = in_network, in_average
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -6,13 +6,13 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from jsonargparse import ArgumentError
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 # Readers, trackers and losses are imported so that a bare class name works as class_path.
 import jde_lightning.data.readers
@@ -26,11 +26,16 @@ from jde_lightning.callbacks.embedding_silhouette import EmbeddingQuality
 from jde_lightning.callbacks.phases import Phases
 from jde_lightning.callbacks.pictures import Pictures
 from jde_lightning.callbacks.prediction_writer import PredictionWriter
+from jde_lightning.callbacks.preemption import Preemption
 from jde_lightning.callbacks.retrieval import Retrieval
+from jde_lightning.callbacks.run_folder import run_folder
 from jde_lightning.callbacks.run_summary import RunSummary
+from jde_lightning.callbacks.step_seed import StepSeed
 from jde_lightning.callbacks.tracking_hota import TrackingHOTA
 from jde_lightning.callbacks.view_retrieval import ViewRetrieval
 from jde_lightning.cli.parser_errors import in_plain_words
+from jde_lightning.cli.resuming import HELP, WORDS, Start, find_start
+from jde_lightning.cli.run_logs import run_loggers
 from jde_lightning.datamodule import JDEDataModule
 from jde_lightning.errors import InputError
 from jde_lightning.module import JDEModule
@@ -47,11 +52,39 @@ _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "checkpoint": Checkpoint,
     "prediction_writer": PredictionWriter,
     "run_summary": RunSummary,
+    "step_seed": StepSeed,
+    "preemption": Preemption,  # the last: what the others do in a step belongs to the step that it saves
 }
 
 
 class ConfigKeeper(SaveConfigCallback):
-    """Saves the configuration in the run's folder and in every checkpoint, so that neither is a riddle later."""
+    """Saves the configuration in the run's folder and in every checkpoint, so that neither is a riddle later.
+
+    A run that goes on with another configuration keeps the earlier one as ``config.1.yaml`` and so on.
+
+    Args:
+        *args: as Lightning's.
+        goes_on: whether the run goes on in its folder.
+        weights: the ``model.weights`` that it once began with.
+        **kwargs: as Lightning's.
+    """
+
+    def __init__(self, *args: Any, goes_on: bool = False, weights: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if goes_on:  # what the run is, not how often it was interrupted
+            self.config = self.config.clone()
+            self.config["ckpt_path"] = None
+            self.config["model"]["weights"] = weights
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write ``config.yaml``, unless the run's folder has the same."""
+        folder = run_folder(trainer)
+        if not self.already_saved and folder is not None and (folder / self.config_filename).is_file():
+            path = folder / self.config_filename
+            if path.read_text(encoding="utf-8") != self.parser.dump(self.config, skip_none=False):
+                numbers = (number for number in count(1) if not path.with_suffix(f".{number}.yaml").exists())
+                path.rename(path.with_suffix(f".{next(numbers)}.yaml"))
+        super().setup(trainer, pl_module, stage)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -65,6 +98,7 @@ class JDELightningCLI(LightningCLI):
 
     def __init__(self, args: Sequence[str]) -> None:
         self._words = list(args)
+        self._start: Start | None = None
         super().__init__(
             JDEModule,
             JDEDataModule,
@@ -74,7 +108,8 @@ class JDELightningCLI(LightningCLI):
             seed_everything_default=0,
             auto_configure_optimizers=False,
             parser_kwargs={
-                verb: {"exit_on_error": False, "prog": f"jde-lightning {verb}"} for verb in self.subcommands()
+                verb: {"exit_on_error": False, "prog": f"jde-lightning {verb}", "epilog": HELP}
+                for verb in self.subcommands()
             }
             | {"exit_on_error": False},
             args=list(args),
@@ -92,18 +127,22 @@ class JDELightningCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
-        """Let explicit ``--model...`` flags win over the values that a checkpoint given by path holds.
+        """Find the checkpoint, and let explicit ``--model...`` flags win over the values that it holds.
 
         Lightning 2.6 lets the checkpoint win silently (its issue 20801).
         """
         verb = self.config.get("subcommand")
         path = verb and self.config[verb].get("ckpt_path")
-        if path == "last":
-            path = self.config[verb]["ckpt_path"] = str(_last_checkpoint(self.config[verb]["trainer"]))
-        if path and path not in ("last", "best", "hpc") and not str(path).startswith("registry:"):
-            if not Path(path).is_file():
-                msg = f"--ckpt_path {path}: no such file; expected a checkpoint, or one of last, best"
+        if path and path not in ("best", "hpc") and not str(path).startswith("registry:"):
+            config = self.config[verb]
+            if verb != "fit" and path == "last_or_new":
+                msg = f"--ckpt_path last_or_new is for fit; {verb} takes a file or one of {', '.join(WORDS[:2])}"
                 raise InputError(msg)
+            root = Path(config["trainer"]["default_root_dir"] or "runs")
+            self._start = find_start(str(path), root, config["checkpoint"]["dirpath"], self._words)
+            if verb == "fit" and self._start is not None and self._start.folder is not None:
+                self.save_config_kwargs |= {"goes_on": True, "weights": config["model"]["weights"]}
+            config["ckpt_path"] = None if self._start is None else str(self._start.path)
             super()._parse_ckpt_path()
             explicit = _model_words(self._words)
             if explicit:
@@ -116,33 +155,22 @@ class JDELightningCLI(LightningCLI):
             config["model"]["weights"] = None
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        """Give a run CSV and TensorBoard files in one folder of its own, unless a logger was chosen."""
-        config = self.config[self.config["subcommand"]]
+        """Give a run CSV and TensorBoard files in one folder of its own, unless a logger was chosen.
+
+        A run that goes on does so in its folder.
+        """
+        verb = self.config["subcommand"]
+        config = self.config[verb]
         if config["trainer"]["logger"] in (None, True):
-            folder = config["trainer"]["default_root_dir"] or "runs"
-            board = TensorBoardLogger(folder, name="", default_hp_metric=False)
-            kwargs["logger"] = [board, CSVLogger(folder, name="", version=f"version_{board.version}")]
+            root = Path(config["trainer"]["default_root_dir"] or "runs")
+            start = self._start if verb == "fit" else None
+            kwargs["logger"] = run_loggers(root) if start is None else run_loggers(root, start.folder, start.step)
         return super().instantiate_trainer(**kwargs)
 
 
 def _size_in_use(image_size: int, val_image_size: int | None) -> int:
     """Long side of the input where the network is used: that of validation."""
     return val_image_size or image_size
-
-
-def _last_checkpoint(trainer: Any) -> Path:
-    """The newest last.ckpt of all runs in a folder: Lightning looks in the folder of the new run only, and finds none.
-
-    Raises:
-        InputError: if no run has one.
-    """
-    folder = Path(trainer["default_root_dir"] or "runs")
-    found = sorted(folder.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        msg = f"--ckpt_path last: no version_*/checkpoints/last.ckpt in {folder} (trainer.default_root_dir)"
-        raise InputError(msg)
-    logging.getLogger(__name__).info("goes on from %s", found[-1])
-    return found[-1]
 
 
 def _model_words(words: Sequence[str]) -> list[str]:
@@ -188,6 +216,7 @@ def _quiet() -> None:
     for text in (
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",
+        ".*The dirpath has changed from.*",  # a run that begins from another's checkpoint keeps its own best weights
         ".*Experiment logs directory .* exists.*",
         ".*The number of training batches .* is smaller than the logging interval.*",
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",

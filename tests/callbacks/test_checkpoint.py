@@ -52,7 +52,7 @@ def test_keeps_the_best_and_the_newest_weights(tmp_path):
     fit(tmp_path, [Checkpoint(dirpath=str(tmp_path))])
     assert steps(tmp_path / "best.ckpt") == 4  # after the second epoch of two steps
     assert steps(tmp_path / "last.ckpt") == 8
-    assert {path.name for path in tmp_path.glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
+    assert {path.name for path in tmp_path.glob("*.ckpt")} == {"best.ckpt", "last.ckpt", "last.previous.ckpt"}
 
 
 def test_a_resumed_run_begins_with_the_next_epoch(tmp_path):

@@ -13,9 +13,8 @@ import yaml
 
 from jde_lightning import JDEModule
 from jde_lightning.cli import main
-from jde_lightning.cli.lightning_verbs import JDELightningCLI, _last_checkpoint, _model_words
+from jde_lightning.cli.lightning_verbs import JDELightningCLI, _model_words
 from jde_lightning.data.synthetic import SyntheticCrowd
-from jde_lightning.errors import InputError
 
 OVERLAYS = Path(__file__).resolve().parents[2] / "configs" / "overlays"
 CONFIG = """
@@ -185,18 +184,6 @@ def test_explicit_model_flags_win_over_a_checkpoint_given_by_path(run, folder):
     assert (config.model.conf, config.model.embed_dim) == (0.001, 32)
     config = parsed(folder, "--model.conf", "0.7", "--ckpt_path", last, "--model.iou=0.5")
     assert (config.model.conf, config.model.iou, config.model.embed_dim) == (0.7, 0.5, 32)
-
-
-def test_last_is_the_newest_checkpoint_of_all_runs(tmp_path):
-    trainer = {"default_root_dir": str(tmp_path)}
-    with pytest.raises(InputError, match=r"--ckpt_path last: no version_\*/checkpoints/last.ckpt in"):
-        _last_checkpoint(trainer)
-    for age, version in ((50, 0), (10, 1), (30, 2)):
-        path = tmp_path / f"version_{version}" / "checkpoints" / "last.ckpt"
-        path.parent.mkdir(parents=True)
-        path.write_bytes(b"")
-        os.utime(path, (1e9 - age, 1e9 - age))
-    assert _last_checkpoint(trainer) == tmp_path / "version_1" / "checkpoints" / "last.ckpt"
 
 
 def test_model_words_takes_flags_with_their_values():
