@@ -38,14 +38,14 @@ for rank in range(tasks):
     env = dict(os.environ, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank % per_node),
                SLURM_NODEID=str(rank // per_node), SLURM_NTASKS=str(tasks), SLURM_NTASKS_PER_NODE=str(per_node))
     log = output and open(output.replace("%j", os.environ["SLURM_JOB_ID"]).replace("%t", str(rank)), "a")
-    running.append(subprocess.Popen(words, env=env, stdout=log, stderr=log))
+    running.append(subprocess.Popen(words, env=env, stdout=log, stderr=log, start_new_session=True))
 if "SIGNAL_AFTER" in os.environ and words[0] == "jde-lightning":
     import signal, time
     deadline = time.time() + 120
     while time.time() < deadline and not os.path.exists(os.environ["SIGNAL_AFTER"]):
         time.sleep(0.2)
     for process in running:
-        process.send_signal(signal.SIGUSR1)
+        os.killpg(process.pid, signal.SIGUSR1)  # SLURM tells all processes of a step, the loaders too
 codes = [process.wait() for process in running]
 sys.exit(max(code if code >= 0 else 128 - code for code in codes))
 """
@@ -334,6 +334,22 @@ def test_torchrun_trains_on_two_processes(cluster, crowd):
     assert (runs / "version_0" / "checkpoints" / "last.ckpt").is_file()
     logs = sorted(path.parent.name for path in (cluster.folder / "runs" / "torchrun-logs").rglob("stderr.log"))
     assert logs == ["0", "1"]
+
+
+@pytest.mark.slow
+def test_a_training_under_torchrun_saves_itself_at_sigterm(cluster, crowd):
+    pytest.importorskip("jde_lightning.callbacks.preemption")
+    runs = cluster.folder / "runs"
+    words = [*fit_words(crowd, runs), "--data.num_workers", "1", "--preemption.every_n_steps", "1"]
+    process = run_torchrun(cluster, None, *words, "--trainer.max_epochs", "100")
+    deadline = time.monotonic() + 120
+    while not (runs / "version_0" / "metrics.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)  # torchrun passes it on to whole process groups, the loaders too
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 75, output[-3000:]
+    assert "training ends at step" in output
+    assert (runs / "version_0" / "checkpoints" / "last.ckpt").is_file()
 
 
 @pytest.mark.slow
