@@ -37,7 +37,6 @@ from jde_lightning.data.painting import Decoded, Painting, UnfusedPainter
 from jde_lightning.data.samples import FrameSample, MosaicRequest, TrainingSample
 from jde_lightning.data.shared_cache import SharedTileCache
 from jde_lightning.data.unreadable import UnreadableImages
-from jde_lightning.data.worker_signals import obey_parent_only
 from jde_lightning.errors import InputError
 from jde_lightning.structures import BoolArray, FloatArray, IntArray, Role
 
@@ -47,12 +46,10 @@ _LEARNED, _IGNORED, _UNUSED = 0, 1, 2
 def one_thread_per_worker(worker_id: int) -> None:
     """Keep OpenCV to one thread in a worker process; for ``worker_init_fn`` of a data loader.
 
-    Without it a forked worker may wait for ever for the threads that OpenCV had in the process it was forked from. The
-    worker also outlives a signal that asks the training to stop, which the training answers.
+    Without it a forked worker may wait for ever for the threads that OpenCV had in the process it was forked from.
     """
     del worker_id
     cv2.setNumThreads(0)
-    obey_parent_only()
 
 
 class _Boxes(NamedTuple):
