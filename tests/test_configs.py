@@ -9,7 +9,7 @@ from jde_lightning.cli.lightning_verbs import JDELightningCLI
 from jde_lightning.inference.tracker_config import load_tracker_factory
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-FILES = sorted(CONFIGS.rglob("*.yaml"))
+FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "cluster")  # see test_cluster_files.py
 EXPERIMENTS = [path for path in FILES if path.parent.name not in ("trackers", "overlays", "data")]
 EXPERIMENTS = [path for path in EXPERIMENTS if "ablations" not in path.parts]  # see test_ablation_configs.py
 STUDIES = sorted(CONFIGS.glob("studies/*/*.yaml"))
