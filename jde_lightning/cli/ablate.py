@@ -133,8 +133,8 @@ def _train(row: AblationRow, place: str) -> str:
 
 
 def _go_on(run: Run | None) -> list[str]:
-    """Words that let an unfinished run go on."""
-    return ["--ckpt_path", str(run.checkpoint)] if run is not None and run.checkpoint is not None else []
+    """Words that let an unfinished run go on, in its own folder."""
+    return ["--ckpt_path", str(run.folder)] if run is not None and run.checkpoint is not None else []
 
 
 def _collect(rows: list[AblationRow], epoch: str, failures: dict[tuple[Path, int | None], str]) -> list[RowResult]:

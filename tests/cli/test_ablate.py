@@ -128,8 +128,8 @@ def test_best_epoch_is_the_one_of_the_highest_hota(finished, commands):
 def test_finished_rows_are_skipped_and_interrupted_ones_go_on(finished, commands, capsys):
     assert main(words(finished, which=["rows/dim_16.yaml", "rows/dim_8.yaml"])) == 1
     assert len(commands) == 1
-    last = finished / "runs" / "rows" / "dim_8" / "version_0" / "checkpoints" / "last.ckpt"
-    assert commands[0][-2:] == ["--ckpt_path", str(last)]
+    run = finished / "runs" / "rows" / "dim_8" / "version_0"
+    assert commands[0][-2:] == ["--ckpt_path", str(run)]
     error = capsys.readouterr().err
     assert "[1/2]" in error
     assert "finished in" in error
