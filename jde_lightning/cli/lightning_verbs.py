@@ -7,9 +7,10 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
+import torch
 from jsonargparse import ArgumentError
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -19,14 +20,19 @@ import jde_lightning.data.readers
 import jde_lightning.data.synthetic
 import jde_lightning.losses
 import jde_lightning.tracking  # noqa: F401
+from jde_lightning.callbacks.auto_batch_size import AutoBatchSize
 from jde_lightning.callbacks.checkpoint import Checkpoint
 from jde_lightning.callbacks.detection_ap import DetectionAP
 from jde_lightning.callbacks.ema import EMA
 from jde_lightning.callbacks.embedding_silhouette import EmbeddingQuality
+from jde_lightning.callbacks.nan_guard import NaNGuard
 from jde_lightning.callbacks.pictures import Pictures
 from jde_lightning.callbacks.prediction_writer import PredictionWriter
+from jde_lightning.callbacks.rehearsal import Rehearsal
 from jde_lightning.callbacks.retrieval import Retrieval
 from jde_lightning.callbacks.run_summary import RunSummary
+from jde_lightning.callbacks.step_timing import StepTiming
+from jde_lightning.callbacks.throughput import Throughput
 from jde_lightning.callbacks.tracking_hota import TrackingHOTA
 from jde_lightning.callbacks.view_retrieval import ViewRetrieval
 from jde_lightning.datamodule import JDEDataModule
@@ -34,7 +40,10 @@ from jde_lightning.errors import InputError
 from jde_lightning.module import JDEModule
 
 _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
+    "auto_batch_size": AutoBatchSize,
     "ema": EMA,
+    "rehearsal": Rehearsal,
+    "nan_guard": NaNGuard,
     "detection_ap": DetectionAP,
     "embedding_quality": EmbeddingQuality,
     "retrieval": Retrieval,
@@ -44,11 +53,22 @@ _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "checkpoint": Checkpoint,
     "prediction_writer": PredictionWriter,
     "run_summary": RunSummary,
+    "throughput": Throughput,
+    "step_timing": StepTiming,  # last: the update of the average is part of the step
 }
 
 
 class ConfigKeeper(SaveConfigCallback):
-    """Saves the configuration in the run's folder and in every checkpoint, so that neither is a riddle later."""
+    """Saves the configuration in the run's folder and in every checkpoint, so that neither is a riddle later.
+
+    A batch size that was looked for stands there as the number that was found.
+    """
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Save the configuration in the run's folder."""
+        if self.config["data"]["batch_size"] == "auto" and isinstance(trainer.datamodule, JDEDataModule):
+            self.config["data"]["batch_size"] = trainer.datamodule.batch_size
+        super().setup(trainer, pl_module, stage)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -111,6 +131,8 @@ class JDELightningCLI(LightningCLI):
         config = self.config[self.config["subcommand"]]
         if config.get("ckpt_path"):
             config["model"]["weights"] = None
+            if config["data"]["batch_size"] == "auto":
+                config["data"]["batch_size"] = _batch_size_of(config["ckpt_path"])
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Give a run CSV and TensorBoard files in one folder of its own, unless a logger was chosen."""
@@ -140,6 +162,15 @@ def _last_checkpoint(trainer: Any) -> Path:
         raise InputError(msg)
     logging.getLogger(__name__).info("goes on from %s", found[-1])
     return found[-1]
+
+
+def _batch_size_of(path: str) -> int | Literal["auto"]:
+    """The batch size of the run that a checkpoint is of: its place in the epoch is counted in such batches."""
+    if not Path(path).is_file():
+        return "auto"
+    saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    found = saved.get(JDEDataModule.__qualname__, {}).get("batch_size", "auto")
+    return found if isinstance(found, int) else "auto"
 
 
 def _model_words(words: Sequence[str]) -> list[str]:
