@@ -47,7 +47,7 @@ class Rehearsal(pl.Callback):
         peak = f", at most {trial.peak_bytes / 2**30:.1f} GiB in use" if trial.peak_bytes else ""
         if trainer.is_global_zero:
             _LOG.info(
-                "rehearsal: the densest batch fits: %d images, %d boxes, up to %d in one, %d anchors compared%s; %.1f s",
+                "rehearsal: the densest batch fits: %d images, %d boxes, at most %d in one, %d anchors%s; %.1f s",
                 *(len(batch["images"]), trial.boxes, _most(batch), trial.anchors, peak, trial.seconds),
             )
         if trial.spilled:
