@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
@@ -104,7 +105,7 @@ def _step(trainer: pl.Trainer, pl_module: Any, batch: Batch, reserved_bytes: int
     """The step; in a function of its own, so that nothing refers to its tensors afterwards."""
     device = trainer.strategy.root_device
     reserved = torch.empty(reserved_bytes if device.type == "cuda" else 0, dtype=torch.uint8, device=device)
-    batch = trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(batch), device)
+    batch = move_data_to_device(trainer.precision_plugin.convert_input(batch), device)
     # Not `backward`: that writes gradients, and under DDP starts the exchange of them.
     parameters = [p for p in pl_module.parameters() if p.requires_grad]
     with torch.enable_grad():
@@ -131,7 +132,7 @@ def _untouched(pl_module: pl.LightningModule) -> Iterator[None]:
             kept += [
                 (module._buffers if values is module._buffers else module.__dict__, name, value, _copy(value))
                 for name, value in values.items()
-                if isinstance(value, torch.Tensor | _PLAIN)
+                if isinstance(value, (torch.Tensor, *_PLAIN))
             ]
     try:
         yield
