@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
@@ -17,8 +18,9 @@ class _Check(NamedTuple):
     """What was seen of a batch.
 
     Attributes:
-        bad: ``(world_size, 2)`` int32 on the CPU: whether the loss and the gradients of each process are not finite;
-            on its way there, if ``arrived`` is an event.
+        bad: ``(world_size,)`` int32 on the CPU: which processes met what is not finite; on its way there, if
+            ``arrived`` is an event.
+        of_gradient: whether the gradients were looked at, else the loss.
         values: the loss and its terms by name, on the device.
         batch: the batch.
         batch_idx: its number in the epoch.
@@ -26,6 +28,7 @@ class _Check(NamedTuple):
     """
 
     bad: torch.Tensor
+    of_gradient: bool
     values: dict[str, torch.Tensor]
     batch: Batch
     batch_idx: int
@@ -36,9 +39,10 @@ class NaNGuard(pl.Callback):
     """Stops all processes at a NaN or infinite loss or gradient.
 
     The error names step, epoch, batch, the terms of the loss and the learning rate, and the batch is saved for
-    ``torch.load``. On the CPU it comes before the weights are touched; on a GPU one batch later, so that nobody waits
-    for the device, but before a checkpoint is written or a validation begins. With a gradient scaler (``16-mixed``)
-    only the loss is looked at: the scaler itself finds its scale by gradients that overflow.
+    ``torch.load``. It comes before the weights are touched, but for a gradient on a GPU: so that nobody waits for the
+    device, that is judged where the next batch would wait for it anyway, or before a checkpoint is written or a
+    validation begins. With a gradient scaler (``16-mixed``) only the loss is looked at: the scaler itself finds its
+    scale by gradients that overflow.
 
     Args:
         enabled: look at all.
@@ -46,42 +50,50 @@ class NaNGuard(pl.Callback):
 
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
-        self._hook: RemovableHandle | None = None
+        self._hooks: list[RemovableHandle] = []
         self._values: dict[str, torch.Tensor] = {}
         self._batch: tuple[Batch, int] | None = None
+        self._loss_check: _Check | None = None
         self._pending: _Check | None = None
         self._error: NonFiniteError | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen to the loss for the terms."""
-        if self.enabled and isinstance(getattr(pl_module, "loss", None), torch.nn.Module):
-            self._hook = pl_module.loss.register_forward_hook(self._hear)
+        """Listen to the loss for its terms."""
+        loss = getattr(pl_module, "loss", None)
+        if not self.enabled or not isinstance(loss, torch.nn.Module):
+            return
+
+        def begins(*_: Any) -> None:
+            # The network's work is in the queue, and the loss is about to wait for it: what came before is there.
+            if self._batch is not None:
+                self._judge(trainer, pl_module, self._pending)
+
+        self._hooks = [loss.register_forward_pre_hook(begins), loss.register_forward_hook(self._hear)]
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Keep the batch until it is known to be good."""
         self._values = {}
-        self._batch = (batch, batch_idx)
+        self._batch = (batch, batch_idx) if self.enabled else None
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: torch.Tensor) -> None:
-        """Note the loss, in case nobody was heard."""
-        self._values.setdefault("loss", loss.detach())
+        """Look at the loss."""
+        if self._batch is not None:
+            self._values.setdefault("loss", loss.detach())  # in case nobody was heard
+            self._loss_check = self._sent(trainer, self._values["loss"], of_gradient=False)
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at loss and gradients; on a GPU, at those of the batch before."""
-        if not self.enabled or self._batch is None:
+        """Judge the loss, and look at the gradients."""
+        if self._batch is None:
             return
-        flags = [self._values["loss"].isfinite().logical_not().any()]
+        self._judge(trainer, pl_module, self._loss_check)
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        if gradients and getattr(trainer.precision_plugin, "scaler", None) is None:
-            flags.append(torch.nn.utils.get_total_norm(gradients).isfinite().logical_not())
-        check = self._sent(trainer, torch.stack(flags))
-        if check.arrived is None:
-            self._judge(trainer, pl_module, check)
-        else:
-            before, self._pending = self._pending, check
-            self._judge(trainer, pl_module, before)
+        if not gradients or getattr(trainer.precision_plugin, "scaler", None) is not None:
+            return
+        self._pending = self._sent(trainer, torch.nn.utils.get_total_norm(gradients), of_gradient=True)
+        if self._pending.arrived is None:
+            self._judge(trainer, pl_module, self._pending)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Wait for what is on its way."""
@@ -103,20 +115,21 @@ class NaNGuard(pl.Callback):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Stop listening, and let go of the batch."""
-        if self._hook is not None:
-            self._hook.remove()
-        self._hook = self._batch = self._pending = None
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        self._batch = self._loss_check = self._pending = None
 
     def _hear(self, loss: torch.nn.Module, inputs: Any, outputs: tuple[torch.Tensor, dict[str, torch.Tensor]]) -> None:
         if self._batch is not None:
             total, terms = outputs
             self._values = {"loss": total.detach(), **{k: v.detach() for k, v in terms.items() if k.endswith("_loss")}}
 
-    def _sent(self, trainer: pl.Trainer, flags: torch.Tensor) -> _Check:
-        """Tell all processes what this one found, and send what all found to the CPU."""
+    def _sent(self, trainer: pl.Trainer, value: torch.Tensor, of_gradient: bool) -> _Check:
+        """Tell all processes whether this one's value is finite, and send what all found to the CPU."""
         assert self._batch is not None
-        bad = torch.zeros(trainer.world_size, 2, dtype=torch.int32, device=flags.device)
-        bad[trainer.global_rank, : len(flags)] = flags
+        bad = torch.zeros(trainer.world_size, dtype=torch.int32, device=value.device)
+        bad[trainer.global_rank] = value.isfinite().logical_not().any()
         if trainer.world_size > 1:
             dist.all_reduce(bad)
         arrived = None
@@ -126,13 +139,13 @@ class NaNGuard(pl.Callback):
             arrived = torch.cuda.Event()
             arrived.record()
             bad = there
-        return _Check(bad, self._values, *self._batch, arrived)
+        return _Check(bad, of_gradient, self._values, *self._batch, arrived)
 
     def _judge(self, trainer: pl.Trainer, pl_module: Any, check: _Check | None) -> None:
         """Stop if a batch was not good.
 
         Raises:
-            NonFiniteError: on every process.
+            NonFiniteError: on every process, with what the first process that met it has to say.
         """
         if self._error is not None:
             raise self._error
@@ -140,23 +153,23 @@ class NaNGuard(pl.Callback):
             return
         if check.arrived is not None:
             check.arrived.synchronize()
-        if not check.bad.any():
+        who = check.bad.nonzero().flatten().tolist()
+        if not who:
             return
-        self._error = self._explain(trainer, pl_module, check)
+        text = ""
+        if trainer.global_rank in who:
+            text = str(pl_module.non_finite_error(check.batch, check.batch_idx, _describe(check)))
+        if trainer.world_size > 1:
+            trainer.strategy.barrier("nan_guard")  # whoever ends first ends the others, which have a batch to save
+            text = f"process {who[0]}: {trainer.strategy.broadcast(text, src=who[0])}"
+        self._error = NonFiniteError(text)
         raise self._error
 
-    def _explain(self, trainer: pl.Trainer, pl_module: Any, check: _Check) -> NonFiniteError:
-        """Say what was not finite, and save the batch of the process that met it."""
-        bad_loss, bad_gradient = check.bad[trainer.global_rank].tolist()
-        others = check.bad.any(dim=1).nonzero().flatten().tolist()
-        if bad_loss:
-            terms = {name: float(value) for name, value in check.values.items()}
-            wrong = [name for name, value in terms.items() if not torch.isfinite(torch.tensor(value))]
-            found = f"NaN or infinite {', '.join(wrong)} of {', '.join(f'{k} {v:.4g}' for k, v in terms.items())}"
-        elif bad_gradient and not check.bad[:, 0].any():
-            found = "NaN or infinite gradient of a finite loss"
-        else:
-            ranks = ", ".join(map(str, others))
-            msg = f"stopped with process {ranks}, which met NaN or infinity; see its message"
-            return NonFiniteError(msg)
-        return pl_module.non_finite_error(check.batch, check.batch_idx, found)
+
+def _describe(check: _Check) -> str:
+    """Say what was not finite."""
+    if check.of_gradient:
+        return "NaN or infinite gradient of a finite loss"
+    terms = {name: float(value) for name, value in check.values.items()}
+    wrong = [name for name, value in terms.items() if not math.isfinite(value)]
+    return f"NaN or infinite {', '.join(wrong)} of {', '.join(f'{name} {value:.4g}' for name, value in terms.items())}"
