@@ -101,13 +101,8 @@ class StepTiming(pl.Callback):
         if trainer._logger_connector.should_update_logs:
             self.log_dict({f"time/{name}": value for name, value in self._means().items()}, batch_size=1)
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Training rests."""
-        if self._last_end is not None:
-            self._seconds += time.perf_counter() - self._last_end
-
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Training goes on."""
+        """Training goes on; nothing counts since its last step."""
         self._last_end = time.perf_counter()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
