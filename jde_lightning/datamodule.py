@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from jde_lightning.data.augment import AugmentationConfig
 from jde_lightning.data.collate import collate_training, collate_validation
 from jde_lightning.data.datasets import FrameDataset, MosaicDataset, start_worker
+from jde_lightning.data.densest import densest_batch
 from jde_lightning.data.frame_mix import FrameMix
 from jde_lightning.data.identities import (
     IdentityTable,
@@ -41,6 +42,8 @@ from jde_lightning.structures import Batch, IntArray, Role
 _LOG = logging.getLogger(__name__)
 
 _SPLITS_OF_STAGE = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+_DEFAULT_BATCH = 8  # where nothing is searched
+_LARGE_BATCH = 32  # for sizing what must be sized before the batch size is found, and changes no result
 _LISTED = 5  # overlaps in the log; `data check` lists all
 
 
@@ -59,7 +62,8 @@ class JDEDataModule(pl.LightningDataModule):
         val_image_size: the same wherever frames are shown as they are: validation, test and prediction, and later
             ``track``; as in training if omitted. A larger one shows small people better for less time than training
             at that size takes.
-        batch_size: mosaics in a batch, per process.
+        batch_size: mosaics in a batch, per process; ``auto`` is the most of which the densest batch fits into the
+            memory of every GPU (key ``auto_batch_size``), and 8 without a GPU.
         val_batch_size: frames in a validation batch, per process; ``batch_size`` if omitted.
         num_workers: processes that load data, per process that trains, at most as many as there are cores; 0 loads in
             the training process. No number changes a result.
@@ -111,7 +115,7 @@ class JDEDataModule(pl.LightningDataModule):
         class_names: list[str] | None = None,
         image_size: int = 640,
         val_image_size: int | None = None,
-        batch_size: int = 8,
+        batch_size: int | Literal["auto"] = 8,
         val_batch_size: int | None = None,
         num_workers: int = 4,
         augmentation: AugmentationConfig | None = None,
@@ -136,7 +140,7 @@ class JDEDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         for name, value, least in (
-            ("batch_size", batch_size, 1),
+            ("batch_size", 1 if batch_size == "auto" else batch_size, 1),
             ("views", views, 1),
             ("epoch_repeats", epoch_repeats, 1),
             ("num_workers", num_workers, 0),
@@ -170,12 +174,14 @@ class JDEDataModule(pl.LightningDataModule):
         self.image_size = image_size
         self.val_image_size = val_image_size
         self.batch_size = batch_size
-        self.val_batch_size = val_batch_size or batch_size
+        self.val_batch_size = val_batch_size or (_DEFAULT_BATCH if batch_size == "auto" else batch_size)
         self.num_workers = min(num_workers, _cores())
         self.augmentation = augmentation or AugmentationConfig()
         self.amodal_boxes = amodal_boxes
         self.mosaic_mode: Literal["buffer", "paired"] = mosaic_mode
-        self.buffer_size = buffer_size or 8 * batch_size
+        self.buffer_size = buffer_size or 8 * (_LARGE_BATCH if batch_size == "auto" else batch_size)
+        self._follow_batch_size = (val_batch_size is None, buffer_size is None)
+        self._batch_size_is_auto = batch_size == "auto"
         self.views = views
         self.epoch_repeats = epoch_repeats
         self.buffer_lanes = buffer_lanes
@@ -282,8 +288,11 @@ class JDEDataModule(pl.LightningDataModule):
         """Batches of mosaics; the sampler carries all random choices, so workers change nothing."""
         if self._train_dataset is None:
             self.setup("fit")
+        if self.batch_size == "auto":
+            msg = "data.batch_size is auto, and nothing has looked for a number: add the callback AutoBatchSize"
+            raise InputError(msg)
         sampler = MosaicBatchSampler(
-            frames=FrameMix.of_index(self.indices["train"], self.mix, self.keep_background, self.seed),
+            frames=self._frame_mix(),
             batch_size=self.batch_size,
             mode=self.mosaic_mode,
             buffer_size=self.buffer_size,
@@ -308,6 +317,36 @@ class JDEDataModule(pl.LightningDataModule):
         loader.due = self._due_batch
         return loader
 
+    def set_batch_size(self, batch_size: int) -> None:
+        """Set the batch size, and with it the sizes of the buffer and of validation batches where they were omitted."""
+        follows = self._follow_batch_size
+        self.batch_size = batch_size
+        if follows[0]:
+            self.val_batch_size = batch_size
+        if follows[1]:
+            self.buffer_size = 8 * batch_size
+
+    @property
+    def batch_size_limits(self) -> tuple[int, int]:
+        """The smallest batch size that mosaics allow, and the largest that the training images fill once."""
+        smallest = self.views if self.mosaic_mode == "paired" else 1
+        return smallest, len(self._frame_mix()) * self.epoch_repeats // self._world_size
+
+    def densest_batch(self, batch_size: int | None = None) -> Batch:
+        """Build the batch with the most boxes that training can meet; see :mod:`~jde_lightning.data.densest`.
+
+        Args:
+            batch_size: number of mosaics; that of training if omitted.
+        """
+        if self._train_dataset is None:
+            self.setup("fit")
+        size = batch_size or self.batch_size
+        if size == "auto":
+            msg = "data.batch_size is auto: say how many mosaics the batch shall have"
+            raise InputError(msg)
+        views = self.views if self.mosaic_mode == "paired" else 1
+        return densest_batch(self._train_dataset, self._frame_mix().all_images, size, views, self.seed)
+
     def val_dataloader(self) -> DataLoader[Batch]:
         """Whole sequences, frames in order."""
         return self._frames_loader("val")
@@ -326,8 +365,23 @@ class JDEDataModule(pl.LightningDataModule):
         return {
             "class_names": self.class_names,
             "image_size": self.image_size,
+            "batch_size": self.batch_size,
             "identities": None if table is None else table.as_dict(),
         }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the batch size of the run, where it was looked for: the place in the epoch is counted in batches.
+
+        Lightning calls it before it asks for a loader.
+        """
+        found = state_dict.get("batch_size")
+        if self._batch_size_is_auto and isinstance(found, int):
+            _LOG.info("data.batch_size auto is %d, as in the checkpoint", found)
+            self.set_batch_size(found)
+
+    def _frame_mix(self) -> FrameMix:
+        """Which images training shows how often."""
+        return FrameMix.of_index(self.indices["train"], self.mix, self.keep_background, self.seed)
 
     def _due_batch(self) -> int:
         """Number of the batch that training wants next: not 0 where a run goes on in the middle of an epoch."""

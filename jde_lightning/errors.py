@@ -13,3 +13,7 @@ class InputError(ValueError):
 
 class UsageError(InputError):
     """The command or its configuration is wrong, so that nothing was tried: exit code 2 instead of 1."""
+
+
+class NonFiniteError(InputError):
+    """A loss, an embedding or a gradient is NaN or infinite; weights of this moment are not worth keeping."""

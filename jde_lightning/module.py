@@ -13,7 +13,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import nn
 
 from jde_lightning import __version__
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, NonFiniteError
 from jde_lightning.files import written_whole
 from jde_lightning.losses.checks import NonFiniteEmbeddingsError
 from jde_lightning.losses.joint import JDELoss
@@ -173,22 +173,32 @@ class JDEModule(pl.LightningModule):
         """
         return self.network.detect(self._prepare(images), conf=self.conf, iou=self.iou, max_det=self.max_det)
 
+    def joint_loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the joint loss of a batch and its terms, and nothing else: nothing is logged, no trainer is asked.
+
+        Returns:
+            See :meth:`~jde_lightning.losses.joint.JDELoss.forward`.
+
+        Raises:
+            NonFiniteEmbeddingsError: if embeddings are NaN or infinite.
+        """
+        return self.loss(self.network(self._prepare(batch["images"])), batch)
+
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the joint loss of a batch and log its terms.
 
         Raises:
-            InputError: if embeddings are NaN or infinite; the batch is then saved in the run's folder.
+            NonFiniteError: if embeddings are NaN or infinite; the batch is then saved in the run's folder. With several
+                processes the loss is NaN instead: nobody waits for ever, and ``nan_guard`` stops them all.
         """
-        images = self._prepare(batch["images"])
+        images = batch["images"]
         try:
-            total, items = self.loss(self.network(images), batch)
+            total, items = self.joint_loss(batch)
         except NonFiniteEmbeddingsError as error:
-            path = self._save_batch(batch)
-            msg = (
-                f"step {self.global_step}, batch {batch_idx} of epoch {self.current_epoch}: {error}; the batch is "
-                f"saved in {path}: look at its images and boxes, else lower the learning rate or train in float32"
-            )
-            raise InputError(msg) from error
+            if self.trainer.world_size == 1:
+                raise self.non_finite_error(batch, batch_idx, str(error)) from error
+            # The others wait for gradients: NaN for every parameter keeps this process in step with them.
+            return sum(p.sum() for p in self.parameters() if p.requires_grad) * torch.nan  # type: ignore[return-value]
         self.log_dict(
             {f"train/{name}": value for name, value in items.items()},
             batch_size=len(images),
@@ -207,6 +217,35 @@ class JDEModule(pl.LightningModule):
         if isinstance(wrapper, nn.parallel.DistributedDataParallel):
             # Its first forward would do the same, and wait for a process that has nothing to validate.
             wrapper.require_forward_param_sync = False
+
+    def non_finite_error(self, batch: Batch, batch_idx: int, found: str) -> NonFiniteError:
+        """Save a batch that gave NaN or infinity, and return the error that says so.
+
+        Args:
+            batch: the batch.
+            batch_idx: its number in the epoch.
+            found: what is not finite.
+        """
+        path = self.save_batch(batch)
+        rates = [group["lr"] for optimizer in self.trainer.optimizers for group in optimizer.param_groups]
+        rate = f"{max(rates):.3g}" if rates else "unknown"
+        msg = (
+            f"step {self.global_step}, batch {batch_idx} of epoch {self.current_epoch}: {found}; learning rate {rate}; "
+            f"the batch is saved in {path}: look at its images and boxes, else lower the learning rate or train in "
+            "float32"
+        )
+        return NonFiniteError(msg)
+
+    def save_batch(self, batch: Batch) -> Path:
+        """Save a batch that could not be computed with, for ``torch.load``, and return where."""
+        # A rank may be alone here, and trainer.log_dir asks all of them.
+        folder = self.trainer.log_dir if self.trainer.world_size == 1 else None
+        name = f"non_finite_step{self.global_step}_rank{self.global_rank}.pt"
+        path = Path(folder or self.trainer.default_root_dir) / name
+        values = {key: value.cpu() if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
+        with written_whole(path) as temporary:
+            torch.save(values, temporary)
+        return path
 
     def validation_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
         """Detect in the batch once, for all metrics."""
@@ -295,17 +334,6 @@ class JDEModule(pl.LightningModule):
         if images.dtype == torch.uint8:
             images = images.to(torch.float32).div_(255)
         return images.contiguous(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
-
-    def _save_batch(self, batch: Batch) -> Path:
-        """Save a batch that could not be computed with, for ``torch.load``, and return where."""
-        # A rank may be alone here, and trainer.log_dir asks all of them.
-        folder = self.trainer.log_dir if self.trainer.world_size == 1 else None
-        name = f"non_finite_step{self.global_step}_rank{self.global_rank}.pt"
-        path = Path(folder or self.trainer.default_root_dir) / name
-        values = {key: value.cpu() if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
-        with written_whole(path) as temporary:
-            torch.save(values, temporary)
-        return path
 
     def _parts(self, num_layers: int, branch_names: Sequence[str]) -> list[nn.Module]:
         """The first layers of the network, and branches of its head."""

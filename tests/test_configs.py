@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor
 
+from jde_lightning.callbacks import AutoBatchSize, NaNGuard, Rehearsal, StepTiming, Throughput
 from jde_lightning.cli.lightning_verbs import JDELightningCLI
 from jde_lightning.inference.tracker_config import load_tracker_factory
 
@@ -47,6 +49,13 @@ def test_experiment_builds_module_data_and_callbacks(path, tmp_path):
     assert cli.datamodule.image_size == written["data"]["image_size"]
     assert cli.model.image_size == cli.datamodule.val_image_size
     assert list(written) == [key for key in ("trainer", "model", "data") if key in written] + list(written)[3:]
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: str(p.relative_to(CONFIGS)))
+def test_experiment_watches_itself(path, tmp_path):
+    watching = {type(callback) for callback in build(tmp_path, path).trainer.callbacks}
+    assert {AutoBatchSize, Rehearsal, NaNGuard, StepTiming, Throughput, LearningRateMonitor} <= watching
+    assert (DeviceStatsMonitor in watching) == (path.parent.name == "experiments")
 
 
 @pytest.mark.parametrize("path", OVERLAYS, ids=lambda p: p.name)

@@ -15,7 +15,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
 from jde_lightning.callbacks.checkpoint_files import WholeCheckpointIO, remove_unfinished
 from jde_lightning.callbacks.validation import ValidationCallback, gather_from_ranks
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, NonFiniteError
 
 _LOG = logging.getLogger(__name__)
 _FALLBACKS = ("val/hota", "val/retrieval_map", "val/map50_95")
@@ -146,6 +146,9 @@ class Checkpoint(ModelCheckpoint):
         """
         wanted = self.save_last and trainer.state.fn == "fit" and not trainer.fast_dev_run
         if not wanted or trainer.sanity_checking or self.step_of_last == trainer.global_step or not self._in_epoch:
+            return
+        if isinstance(exception, NonFiniteError):
+            _LOG.warning("last.ckpt is left as it was: from step %d on the same would happen", trainer.global_step)
             return
         if self._updating:
             _LOG.warning("last.ckpt is left as it was: training ended in the middle of an update of the weights")

@@ -8,9 +8,10 @@ import warnings
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
+import torch
 from jsonargparse import ArgumentError
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -19,18 +20,23 @@ import jde_lightning.data.readers
 import jde_lightning.data.synthetic
 import jde_lightning.losses
 import jde_lightning.tracking  # noqa: F401
+from jde_lightning.callbacks.auto_batch_size import AutoBatchSize
 from jde_lightning.callbacks.checkpoint import Checkpoint
 from jde_lightning.callbacks.detection_ap import DetectionAP
 from jde_lightning.callbacks.ema import EMA
 from jde_lightning.callbacks.embedding_silhouette import EmbeddingQuality
+from jde_lightning.callbacks.nan_guard import NaNGuard
 from jde_lightning.callbacks.phases import Phases
 from jde_lightning.callbacks.pictures import Pictures
 from jde_lightning.callbacks.prediction_writer import PredictionWriter
 from jde_lightning.callbacks.preemption import Preemption
+from jde_lightning.callbacks.rehearsal import Rehearsal
 from jde_lightning.callbacks.retrieval import Retrieval
 from jde_lightning.callbacks.run_folder import run_folder
 from jde_lightning.callbacks.run_summary import RunSummary
 from jde_lightning.callbacks.step_seed import StepSeed
+from jde_lightning.callbacks.step_timing import StepTiming
+from jde_lightning.callbacks.throughput import Throughput
 from jde_lightning.callbacks.tracking_hota import TrackingHOTA
 from jde_lightning.callbacks.view_retrieval import ViewRetrieval
 from jde_lightning.cli.parser_errors import in_plain_words
@@ -41,8 +47,11 @@ from jde_lightning.errors import InputError
 from jde_lightning.module import JDEModule
 
 _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
+    "auto_batch_size": AutoBatchSize,
     "phases": Phases,
     "ema": EMA,
+    "rehearsal": Rehearsal,
+    "nan_guard": NaNGuard,
     "detection_ap": DetectionAP,
     "embedding_quality": EmbeddingQuality,
     "retrieval": Retrieval,
@@ -52,7 +61,9 @@ _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "checkpoint": Checkpoint,
     "prediction_writer": PredictionWriter,
     "run_summary": RunSummary,
+    "throughput": Throughput,
     "step_seed": StepSeed,
+    "step_timing": StepTiming,  # after the others: the update of the average is part of the step
     "preemption": Preemption,  # the last: what the others do in a step belongs to the step that it saves
 }
 
@@ -60,7 +71,8 @@ _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
 class ConfigKeeper(SaveConfigCallback):
     """Saves the configuration in the run's folder and in every checkpoint, so that neither is a riddle later.
 
-    A run that goes on with another configuration keeps the earlier one as ``config.1.yaml`` and so on.
+    A run that goes on with another configuration keeps the earlier one as ``config.1.yaml`` and so on. A batch size
+    that was looked for stands there as the number that was found.
 
     Args:
         *args: as Lightning's.
@@ -78,6 +90,8 @@ class ConfigKeeper(SaveConfigCallback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write ``config.yaml``, unless the run's folder has the same."""
+        if self.config["data"]["batch_size"] == "auto" and isinstance(trainer.datamodule, JDEDataModule):
+            self.config["data"]["batch_size"] = trainer.datamodule.batch_size
         folder = run_folder(trainer)
         if not self.already_saved and folder is not None and (folder / self.config_filename).is_file():
             path = folder / self.config_filename
@@ -153,6 +167,8 @@ class JDELightningCLI(LightningCLI):
         config = self.config[self.config["subcommand"]]
         if config.get("ckpt_path"):
             config["model"]["weights"] = None
+            if config["data"]["batch_size"] == "auto":
+                config["data"]["batch_size"] = _batch_size_of(config["ckpt_path"])
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Give a run CSV and TensorBoard files in one folder of its own, unless a logger was chosen.
@@ -171,6 +187,15 @@ class JDELightningCLI(LightningCLI):
 def _size_in_use(image_size: int, val_image_size: int | None) -> int:
     """Long side of the input where the network is used: that of validation."""
     return val_image_size or image_size
+
+
+def _batch_size_of(path: str) -> int | Literal["auto"]:
+    """The batch size of the run that a checkpoint is of: its place in the epoch is counted in such batches."""
+    if not Path(path).is_file():
+        return "auto"
+    saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    found = saved.get(JDEDataModule.__qualname__, {}).get("batch_size", "auto")
+    return found if isinstance(found, int) else "auto"
 
 
 def _model_words(words: Sequence[str]) -> list[str]:

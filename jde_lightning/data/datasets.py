@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from torch.utils.data import Dataset
 
 from jde_lightning.boxes import area, clip
@@ -99,6 +100,22 @@ class _Boxes(NamedTuple):
         return parts[0] if len(parts) == 1 else cls(*map(np.concatenate, zip(*parts, strict=True)))
 
 
+class _Draws(NamedTuple):
+    """What chance decided for a sample.
+
+    Attributes:
+        views: the mosaic, and the one to blend in where there is one.
+        gains: ``(3,)`` relative changes of hue, saturation and brightness.
+        flip: whether the sample is mirrored.
+        share: share of the first mosaic in the blend.
+    """
+
+    views: list[mosaic.MosaicView]
+    gains: npt.NDArray[np.float64]
+    flip: bool
+    share: float
+
+
 class MosaicDataset(Dataset[TrainingSample]):
     """Training samples: four images in a mosaic, warped, blended with a second one, recoloured, flipped, erased.
 
@@ -181,18 +198,40 @@ class MosaicDataset(Dataset[TrainingSample]):
             raise TypeError(msg)
         return self._sample(request, np.empty((self.image_size, self.image_size, 3), np.uint8))
 
+    def blank_sample(self, request: MosaicRequest, image: ImageArray) -> TrainingSample:
+        """Build the sample of a request without reading an image: boxes as they would be, pixels as they are given.
+
+        Args:
+            request: what to build.
+            image: ``(S, S, 3)`` uint8 to take in place of the mosaic.
+        """
+        draws = self._draw(request, np.random.default_rng(request.seed))
+        return self._finish(image, _Boxes.concatenate([self._boxes(view, draws.flip) for view in draws.views]))
+
+    def count_boxes(self, request: MosaicRequest) -> int:
+        """Return how many boxes to learn the sample of a request has, without reading an image."""
+        draws = self._draw(request, np.random.default_rng(request.seed))
+        return sum(int(self._boxes(view, draws.flip).learned.sum()) for view in draws.views)
+
+    def _draw(self, request: MosaicRequest, rng: np.random.Generator) -> _Draws:
+        """Draw what decides where boxes are; the patches to erase, which need the boxes, come after."""
+        size, config = self.image_size, self.augmentation
+        views = [mosaic.draw_view(request.frames, self.index.sizes, size, config, rng)]
+        gains = augment.draw_hsv(config, rng)
+        flip = rng.random() < config.fliplr
+        share = 1.0
+        if request.mixup is not None and rng.random() < config.mixup:
+            share = augment.draw_mixup(rng)
+            views.append(mosaic.draw_view(request.mixup, self.index.sizes, size, config, rng))
+        return _Draws(views, gains, flip, share)
+
     def _sample(self, request: MosaicRequest, image: ImageArray) -> TrainingSample:
         """Build a sample, its pixels in ``image``, ``(S, S, 3)`` RGB."""
         rng = np.random.default_rng(request.seed)
         size, config = self.image_size, self.augmentation
-        view = mosaic.draw_view(request.frames, self.index.sizes, size, config, rng)
-        gains = augment.draw_hsv(config, rng)
-        flip = rng.random() < config.fliplr
-        views = [view]
-        painting = self._painter.paint(view, flip, self._tile)
-        if request.mixup is not None and rng.random() < config.mixup:
-            share = augment.draw_mixup(rng)
-            views.append(mosaic.draw_view(request.mixup, self.index.sizes, size, config, rng))
+        views, gains, flip, share = self._draw(request, rng)
+        painting = self._painter.paint(views[0], flip, self._tile)
+        if len(views) > 1:
             first = painting.whole().copy()
             second = self._painter.paint(views[1], flip, self._tile).whole()
             painting = Painting(self._painter.blend(first, second, share), Region(0, 0, size, size))
@@ -202,6 +241,10 @@ class MosaicDataset(Dataset[TrainingSample]):
         if config.erase:
             patches = erasing.draw_patches(boxes.visible[boxes.learned], size, config, rng)
             erasing.erase(image, patches, config, rng)
+        return self._finish(image, boxes)
+
+    def _finish(self, image: ImageArray, boxes: _Boxes) -> TrainingSample:
+        """Put pixels and boxes into a sample."""
         rows = boxes.rows[boxes.learned]
         return TrainingSample(
             image=image.transpose(2, 0, 1),

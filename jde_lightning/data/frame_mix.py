@@ -78,6 +78,12 @@ class FrameMix:
         """Number of images of a pass, those shown twice counted twice."""
         return self.num_images
 
+    @property
+    def all_images(self) -> IntArray:
+        """``(K,)`` int64 positions in the index that any pass shows, each once, in ascending order."""
+        shown = [np.concatenate([always, order if extra else order[:0]]) for always, order, extra in self._parts]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *shown]))
+
     def images(self, number: int) -> IntArray:
         """``(len(self),)`` int64 positions in the index that pass ``number`` shows, not shuffled."""
         shown = []

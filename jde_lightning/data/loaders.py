@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,15 +24,21 @@ class TrainingLoader(DataLoader[Batch]):
     Attributes:
         due: returns the number of the next batch in the epoch that is trained; ``None``: always the first. Set it after
             construction.
+        seconds_waited: how long training has waited for batches of this loader so far.
     """
 
     due: Callable[[], int] | None = None
+    seconds_waited: float = 0.0
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Yield the batches of the sampler's epoch from the one that is due."""
         if self.due is not None and isinstance(self.sampler, MosaicBatchSampler):
             self.sampler.start_at(self.due() % max(len(self), 1))
-        yield from super().__iter__()
+        began = time.perf_counter()
+        for batch in super().__iter__():
+            self.seconds_waited += time.perf_counter() - began
+            yield batch
+            began = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the trainer knows where it is. Lightning takes this method to mean that the loader can resume."""

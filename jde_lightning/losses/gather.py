@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def without_exchange() -> Iterator[None]:
+    """Within it losses ask no other rank: they answer as if every rank had what this one has.
+
+    For a rank that computes a loss while the others do not, such as to try out what a step takes.
+    """
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
 
 
 class _ScaleGradient(torch.autograd.Function):
@@ -23,24 +39,9 @@ class _ScaleGradient(torch.autograd.Function):
         return gradients[0] * ctx.factor, None
 
 
-_exchanging = True
-
-
-@contextmanager
-def without_exchange() -> Iterator[None]:
-    """Let the losses of this rank be those of its own batch, where the other ranks do not compute theirs just now."""
-    global _exchanging
-    before, _exchanging = _exchanging, False
-    try:
-        yield
-    finally:
-        _exchanging = before
-
-
 def _num_ranks() -> int:
     """Number of ranks that compute the loss together."""
-    alone = not (_exchanging and dist.is_available() and dist.is_initialized())
-    return 1 if alone else dist.get_world_size()
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def sum_over_ranks(value: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -51,6 +52,8 @@ def sum_over_ranks(value: torch.Tensor) -> tuple[torch.Tensor, int]:
     """
     ranks = _num_ranks()
     total = value.detach().clone()
+    if ranks > 1 and _ALONE.get():
+        return total * ranks, ranks
     if ranks > 1:
         dist.all_reduce(total)
     return total, ranks
@@ -73,6 +76,9 @@ def gather_rows(embeddings: torch.Tensor, *others: torch.Tensor) -> tuple[torch.
     ranks = _num_ranks()
     if ranks == 1:
         return embeddings, *others
+    if _ALONE.get():
+        copies = [embeddings, *[embeddings.detach().clone() for _ in range(ranks - 1)]]
+        return torch.cat(copies), *(torch.cat([values] * ranks) for values in others)
     count = torch.tensor([len(embeddings)], device=embeddings.device)
     counts = [torch.zeros_like(count) for _ in range(ranks)]
     dist.all_gather(counts, count)
