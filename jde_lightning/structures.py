@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from jde_lightning.errors import InputError
+
 if TYPE_CHECKING:
     import torch
 
@@ -43,14 +45,25 @@ class Role(IntEnum):
 
 def _array(name: str, value: Any, dtype: Any, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
     """Return ``value`` as an array of ``dtype``, or say which field has which shape instead of the expected one."""
-    array = np.asarray(value, dtype=dtype)
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "f" and np.issubdtype(dtype, np.integer) and (array != np.rint(array)).any():
+            first = array[array != np.rint(array)][0]
+            msg = f"{name} must be whole numbers, got {first}: these are indices, not scores"
+            raise InputError(msg)
+        array = array.astype(dtype, copy=False)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        msg = f"{name} must be an array of numbers, got {type(value).__name__}: {' '.join(str(error).split())[:120]}"
+        raise InputError(msg) from error
     if array.size == 0 and len(shape) == 2 and array.ndim == 1:
         array = array.reshape(0, shape[1] or 0)
     fits = array.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, array.shape, strict=True))
     if not fits:
         expected = "(" + ", ".join("N" if n is None else str(n) for n in shape) + ")"
         msg = f"{name} must have shape {expected}, got {array.shape}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return array
 
 
@@ -90,7 +103,7 @@ class FrameAnnotations:
         """Validate dtypes and shapes.
 
         Raises:
-            ValueError: if an array has another shape than documented.
+            InputError: if an array has another shape than documented, or fractions where integers are needed.
         """
         self.boxes = _array("boxes", self.boxes, np.float32, (None, 4))
         n = len(self.boxes)
@@ -202,7 +215,8 @@ class Detections:
         """Validate dtypes and shapes.
 
         Raises:
-            ValueError: if an array has another shape than documented, or a box or score is not finite.
+            InputError: if an array has another shape than documented, a label is a fraction, or a box or score is not
+                finite.
         """
         self.boxes = _array("boxes", self.boxes, np.float32, (None, 4))
         n = len(self.boxes)
@@ -212,7 +226,7 @@ class Detections:
             self.embeddings = _array("embeddings", self.embeddings, np.float32, (n, None))
         if not (np.isfinite(self.boxes).all() and np.isfinite(self.scores).all()):
             msg = "boxes and scores must be finite, got NaN or infinity"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     def __len__(self) -> int:
         """Number of detections."""
@@ -252,7 +266,7 @@ class Tracks:
         """Validate dtypes and shapes.
 
         Raises:
-            ValueError: if an array has another shape than documented.
+            InputError: if an array has another shape than documented, or fractions where integers are needed.
         """
         self.boxes = _array("boxes", self.boxes, np.float32, (None, 4))
         m = len(self.boxes)

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jde_lightning.cli.options import IMAGE_SIZE_HELP
+
 if TYPE_CHECKING:
     from jde_lightning.inference.cache import CacheOrigin, DetectionCache
 
@@ -44,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--half-convention", choices=("centertrack", "fairmot"), default="centertrack", help="where the halves part")
     group = parser.add_argument_group("detection")
     add = group.add_argument
-    add("--imgsz", type=int, metavar="N", help="longest side of the network's input (default: as trained)")
+    add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
     add(
         "--conf",
         type=float,

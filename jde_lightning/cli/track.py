@@ -7,6 +7,8 @@ import logging
 import sys
 from pathlib import Path
 
+from jde_lightning.cli.options import IMAGE_SIZE_HELP, TRACKER_HELP
+
 HELP = "track people in a video, a camera, a folder of images or MOTChallenge sequences"
 
 _EPILOG = """\
@@ -16,7 +18,7 @@ examples:
   jde-lightning track 0 --weights last.ckpt --output results --video     (camera; Ctrl-C ends it)
 
 Reading, the network, tracking and drawing overlap. What is interrupted before its end is written too, complete up to
-there, as NAME.partial.txt and NAME.partial.mp4. More in docs/tracking_videos.md."""
+there, as NAME.partial.txt, NAME.partial.mp4 and NAME.partial.npz. More in docs/tracking_videos.md."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,13 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--explain", action="store_true", help="write NAME.npz too: embeddings, and why who was matched (see evaluate)")
     group = parser.add_argument_group("tracking")
     add = group.add_argument
-    add("--tracker", default="yolo11_jde", metavar="NAME", help="yolo11_jde (default), fairmot, or a YAML file")
+    add("--tracker", default="yolo11_jde", metavar="NAME", help=TRACKER_HELP)
     add("--no-appearance", action="store_true", help="track by motion only")
     add("--split", choices=("all", "train_half", "val_half"), default="all", help="half of each MOT sequence")
     add("--half-convention", choices=("centertrack", "fairmot"), default="centertrack", help="where the halves part")
     group = parser.add_argument_group("detection")
     add = group.add_argument
-    add("--imgsz", type=int, metavar="N", help="longest side of the network's input (default: as validated)")
+    add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
     add("--conf", type=float, default=0.1, metavar="F", help="smallest confidence (default: 0.1)")
     add("--iou", type=float, default=0.7, metavar="F", help="overlap limit of the suppression (default: 0.7)")
     add("--max-det", type=int, default=300, metavar="N", help="most detections per image (default: 300)")

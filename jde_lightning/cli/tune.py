@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jde_lightning.cli.options import TRACKER_HELP
+
 if TYPE_CHECKING:
     from jde_lightning.inference.cache import DetectionCache
     from jde_lightning.inference.tuning.evaluation import TrackerChoice
@@ -28,7 +30,7 @@ examples:
 
 --output gets best.yaml (for `track --tracker`), scores.json, trials.csv, history.png, importance.png and study.db. The
 same command goes on where it was interrupted; a larger --trials goes on from what there is. What is held out judges the
-result and chooses nothing: see docs/tuning.md. Needs optuna: pip install 'jde-lightning[tune]'.
+result and chooses nothing: see docs/tuning.md. Needs optuna: pip install -e ".[tune]" in the clone.
 
 A search space (--space FILE) is YAML:
   track_high_thresh: {low: 0.1, high: 0.7, step: 0.05}
@@ -49,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("cache", type=Path, metavar="CACHE", help="file of `jde-lightning cache`")
     add("--gt", required=True, type=Path, metavar="DIR", help="SEQ/gt/gt.txt with SEQ/seqinfo.ini, or flat SEQ.txt")
     add("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
-    add("--tracker", metavar="NAME", help="yolo11_jde (default), fairmot, or a YAML file to begin with")
+    add("--tracker", metavar="NAME", help=TRACKER_HELP + " to begin with")
     add("--no-appearance", action="store_true", help="track by motion only")
     add("--table7", action="store_true", help="tune both trackers and write the paper's Table 7, published beside")
     add("--weights", type=Path, metavar="FILE", help="refuse a cache that is not of these weights")
@@ -154,7 +156,11 @@ def _searches(args: argparse.Namespace, appearance: bool) -> list[tuple[TrackerC
             for name, choice in table7_trackers(appearance).items()
         ]
     choice = TrackerChoice.load(args.tracker or "yolo11_jde", appearance)
-    space = read_space(args.space, choice.tracker) if args.space else default_space(choice.tracker, choice.appearance)
+    space = (
+        read_space(args.space, choice.tracker, choice.arguments)
+        if args.space
+        else default_space(choice.tracker, choice.appearance)
+    )
     return [(choice, space, args.output)]
 
 

@@ -28,7 +28,8 @@ from jde_lightning.structures import Detections
 _FORMAT = "jde_lightning detections 1"
 _ARRAYS = ("frames", "counts", "boxes", "scores", "labels")
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError)
-_ANOTHER = "; give the right one, or another --output (--overwrite replaces the file)"
+_ANOTHER = "; give the right one, or write another cache with `jde-lightning cache`"
+_RAW_DETECTIONS = {"frame", "tlwh", "score"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,7 @@ def read_cache(path: Path, weights: Path | None = None, settings: Mapping[str, A
         raise InputError(msg)
     try:
         with np.load(path, allow_pickle=False) as content:
+            _refuse_raw_detections(path, content.files)
             meta = json.loads(str(content["meta"]))
             cache = _from_arrays(path, meta, {name: content[name] for name in content.files})
     except InputError:
@@ -213,6 +215,16 @@ def _check_origin(path: Path, origin: CacheOrigin, weights: Path | None, setting
     difference = origin.difference(expected)
     if difference is not None:
         msg = f"{path}: {difference}{_ANOTHER}"
+        raise InputError(msg)
+
+
+def _refuse_raw_detections(path: Path, names: Sequence[str]) -> None:
+    """Refuse the other kind of ``.npz``, that of a detector, and name the verb which makes a cache of it."""
+    if "meta" not in names and set(names) >= _RAW_DETECTIONS:
+        msg = (
+            f"{path}: the detections of a detector (frame, tlwh, score), not a cache; make one of them with "
+            f"`jde-lightning cache SEQUENCE --detections {path} --output FILE.npz`"
+        )
         raise InputError(msg)
 
 

@@ -30,6 +30,7 @@ from jde_lightning.tracking.explain import Decision
 
 _LOG = logging.getLogger(__name__)
 
+_STARTING_THRESHOLDS = ("new_track_thresh", "conf_thresh")  # of YOLO11-JDE's tracker and of FairMOT's
 _STAGES = ("read", "detect", "track", "draw", "write")
 
 
@@ -118,8 +119,8 @@ def track_source(
 
     Files are written whole. An interrupt (Ctrl-C) is how a camera or stream is ended, so it completes the files. If
     anything else is interrupted, or one of its frames cannot be read, the files hold all frames up to there and are
-    called ``NAME.partial.txt`` and ``NAME.partial.mp4``: under the usual name, results that stop early would pass for
-    a bad tracker. After any other error there are none.
+    called ``NAME.partial.txt``, ``NAME.partial.mp4`` and ``NAME.partial.npz``: under the usual name, results that stop
+    early would pass for a bad tracker. After any other error there are none.
 
     Args:
         source: the frames.
@@ -241,23 +242,25 @@ class _Run:
         if complete or summary.frames:
             to = result if complete else _partial(result)
             write_results(to, list(self._results), tracks, self._num_classes)
-        if complete:
-            _partial(result).unlink(missing_ok=True)  # of an earlier run
             if self._diary is not None and summary.diary is not None:
-                self._diary.write(summary.diary)
+                self._diary.write(summary.diary if complete else _partial(summary.diary))
+        if complete:
+            for old in (result, result.with_suffix(".npz")):  # of an earlier run
+                _partial(old).unlink(missing_ok=True)
             if video is not None and _partial(video).exists():
                 _partial(video).replace(video)
         elif summary.frames:
-            names = _partial(result).name + (f" and {_partial(video).name}" if video is not None else "")
+            *names, last = [_partial(path).name for path in (result, video, summary.diary) if path is not None]
+            listed = f"{', '.join(names)} and {last}" if names else last
             of = f" of {self.source.length}" if self.source.length is not None else ""
             _LOG.warning(
                 "%s: ended early; %s in %s: %d%s frames, up to frame %d",
-                *(summary.name, names, result.parent, summary.frames, of, self._last_number),
+                *(summary.name, listed, result.parent, summary.frames, of, self._last_number),
             )
         summary.boxes = sum(map(len, tracks))
         summary.identities = len({int(i) for each in tracks for i in each.ids})
         if summary.frames and not summary.boxes:
-            _warn_of_nobody(summary)
+            _warn_of_nobody(summary, self._tracker)
 
 
 def _partial(path: Path) -> Path:
@@ -265,12 +268,19 @@ def _partial(path: Path) -> Path:
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
-def _warn_of_nobody(summary: TrackingSummary) -> None:
+def _warn_of_nobody(summary: TrackingSummary, tracker: Any) -> None:
     """Say why there may be no track at all."""
-    _LOG.warning(
-        "%s: nobody was tracked; the surest detection has a confidence of %.2f, and a tracker starts tracks only "
-        "above its own threshold (new_track_thresh in the file of --tracker, 0.6 by default). A network that was "
-        "trained for minutes wants a lower one: begin with a copy of configs/trackers/short_training.yaml",
-        summary.name,
-        summary.highest_score,
-    )
+    score = summary.highest_score
+    found = f"the surest detection has a confidence of {score:.2f}" if score else "the network found nothing"
+    known = ((name, getattr(tracker, name, None)) for name in _STARTING_THRESHOLDS)
+    name, threshold = next(((name, value) for name, value in known if value is not None), ("", None))
+    if threshold is None:
+        why = "does the tracker start tracks at such a confidence?"
+    elif score < threshold:
+        why = (
+            f"and this tracker starts tracks from {threshold:g} on ({name}). A network that was trained for minutes "
+            "wants a lower value: set it in the YAML file of --tracker (configs/trackers/ has files to copy)"
+        )
+    else:
+        why = f"above the {threshold:g} from which this tracker starts tracks ({name}), but in no two frames in a row"
+    _LOG.warning("%s: nobody was tracked; %s, %s", summary.name, found, why)

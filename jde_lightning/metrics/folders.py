@@ -9,7 +9,14 @@ from typing import NamedTuple, TypedDict
 
 from jde_lightning.errors import InputError, UsageError
 from jde_lightning.metrics.classes import class_averaged, rows_by_class
-from jde_lightning.metrics.mot_challenge import MOTRows, check_in_frames, read_ground_truth, read_results
+from jde_lightning.metrics.mot_challenge import (
+    PARTIAL,
+    MOTRows,
+    check_in_frames,
+    partial_hint,
+    read_ground_truth,
+    read_results,
+)
 from jde_lightning.metrics.scores import Counts, Scores, scores_from_counts, sequence_counts, summed
 from jde_lightning.metrics.sequences import Benchmark, HalfConvention, Split, read_seqinfo, split_frames
 
@@ -231,6 +238,9 @@ def _chosen(files: dict[str, Path], patterns: Sequence[str] | None, folder: Path
 def _refuse_unknown_results(result_files: dict[str, Path], gt_files: dict[str, Path], gt_dir: Path) -> None:
     """Refuse a result file without ground truth: most often its name is misspelt."""
     for name, path in result_files.items():
+        if name.endswith(PARTIAL) and name.removesuffix(PARTIAL) in gt_files:
+            msg = f"{path}: {partial_hint(name.removesuffix(PARTIAL))}"
+            raise InputError(msg)
         if name not in gt_files:
             msg = f"{path}: no ground truth for it in {gt_dir}, which has {_listed(list(gt_files))}"
             raise InputError(msg)

@@ -21,6 +21,9 @@ PEDESTRIAN = 1
 CLASS_NUMBERS = range(1, 14)
 """Classes of MOT16, MOT17 and MOT20; MOT15 and ``none`` have no classes."""
 
+PARTIAL = ".partial"
+"""What `track` appends to the name of a sequence whose end it did not reach: ``NAME.partial.txt``."""
+
 _CLASS_COLUMN = 7
 _GROUND_TRUTH_COLUMNS = range(7, 13)
 _RESULT_COLUMNS = range(7, 13)
@@ -116,6 +119,14 @@ def read_results(path: Path, num_frames: int | None = None, classes: Collection[
     """
     lines = _lines(path)
     rows = _parse_results(lines, path, classes)
+    # A side of 0 comes of rounding, and overlaps with nothing; a negative one is a corner in the place of a side.
+    negative = (rows.boxes_ltwh[:, 2:] < 0).any(axis=1)
+    if negative.any():
+        row = int(np.argmax(negative))
+        width, height = rows.boxes_ltwh[row, 2:]
+        found = f"{_place(path, lines, row)}: a box of {width:g} x {height:g} pixels"
+        msg = f"{found}, expected at least 0; columns 3 to 6 are left, top, width, height"
+        raise InputError(msg)
     _check_frames(rows, path, lines, num_frames)
     return rows
 
@@ -149,6 +160,11 @@ def check_in_frames(rows: MOTRows, frames: range, path: Path, what: str) -> None
         found = f"{_place(path, _lines(path), row)}: frame {rows.frames[row]}"
         msg = f"{found} is outside of {what}, frames {frames.start} to {frames.stop - 1} (numbered as in the sequence)"
         raise InputError(msg)
+
+
+def partial_hint(sequence: str) -> str:
+    """What to do about the partial result of a sequence."""
+    return f"a partial result, of a run of `track` that ended early; track {sequence} again, or remove the file"
 
 
 def _lines(path: Path) -> list[str]:

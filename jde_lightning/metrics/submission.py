@@ -15,7 +15,7 @@ import numpy as np
 
 from jde_lightning.errors import InputError
 from jde_lightning.files import written_whole
-from jde_lightning.metrics.mot_challenge import MOTRows, parse_results
+from jde_lightning.metrics.mot_challenge import PARTIAL, MOTRows, parse_results, partial_hint
 
 SubmissionBenchmark = Literal["mot17", "mot20"]
 
@@ -105,7 +105,7 @@ def check_submission(results_dir: Path, benchmark: SubmissionBenchmark) -> Submi
     if not results_dir.is_dir():
         msg = f"{results_dir}: no such folder; expected one with result files such as {benchmark.upper()}-01.txt"
         raise InputError(msg)
-    paths = sorted(results_dir.glob("data/*.txt")) or sorted(results_dir.glob("*.txt"))
+    paths = _text_files(results_dir / "data") or _text_files(results_dir)
     found = {path.name: path for path in paths}
     submission = Submission(benchmark)
     for sequence, length in SEQUENCE_LENGTHS[benchmark].items():
@@ -118,7 +118,9 @@ def check_submission(results_dir: Path, benchmark: SubmissionBenchmark) -> Submi
         detectors = ", ".join(_DETECTORS[benchmark])
         submission.remarks.append(f"one file each stands for {detectors}, {len(copied)} in all: {', '.join(copied)}")
     for name, path in found.items():  # what is left
-        if name.lower().startswith(benchmark):
+        if path.stem.endswith(PARTIAL) and path.stem.removesuffix(PARTIAL) in _stems(benchmark):
+            submission.problems.append(f"{path}: {partial_hint(path.stem.removesuffix(PARTIAL))}")
+        elif name.lower().startswith(benchmark):
             hint = "names are case-sensitive, such as"
             msg = f"{path}: no sequence of {benchmark.upper()} is called so; {hint} {_examples(benchmark)}"
             submission.problems.append(msg)
@@ -151,6 +153,17 @@ def write_submission(submission: Submission, path: Path) -> None:
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             archive.writestr(entry, texts[name].encode("ascii"), zipfile.ZIP_DEFLATED, compresslevel=9)
+
+
+def _text_files(folder: Path) -> list[Path]:
+    """What is called ``.txt`` in a folder, in any case, sorted; nothing where there is no such folder."""
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() == ".txt")
+
+
+def _stems(benchmark: SubmissionBenchmark) -> set[str]:
+    """Names that files may have, without ``.txt``."""
+    endings = ("", *(f"-{detector}" for detector in _DETECTORS[benchmark]))
+    return {f"{sequence}{ending}" for sequence in SEQUENCE_LENGTHS[benchmark] for ending in endings}
 
 
 def _examples(benchmark: SubmissionBenchmark) -> str:
@@ -187,6 +200,9 @@ def _files_of(
 
 def _check_file(path: Path, names: tuple[str, ...], length: int, submission: Submission) -> SequenceResult | None:
     """Check one file; ``None`` if it cannot be packed."""
+    if not path.is_file():
+        submission.problems.append(f"{path}: a folder, expected a file of {_COLUMNS} numbers a line")
+        return None
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -37,11 +37,15 @@ def plot_tuning_history(values: Sequence[float], pruned: Sequence[bool], before:
     axes.axhline(100 * before, color=MOTION_ONLY, linestyle="--", lw=1.2, label=f"before: {100 * before:.1f}")
     label = "given up early" if given_up.any() else "_nothing given up"  # an underscore keeps it out of the legend
     shown = np.append(score[~given_up], 100 * before)
-    # A few hopeless trials must not squeeze the part that matters; what was given up far below lies on the edge.
+    # A few hopeless trials must not squeeze the part that matters; what lies far below is drawn on the edge.
     bottom = max(shown.min(), np.median(shown) - 2 * (shown.max() - np.median(shown)) - 1) - 0.5
     edge = np.maximum(score[given_up], bottom)
     axes.scatter(number[given_up], edge, s=14, facecolors="none", edgecolors="0.6", label=label, clip_on=False)
-    axes.scatter(number[~given_up], score[~given_up], s=14, color=WITH_APPEARANCE, alpha=0.6, label="trial")
+    inside, below = ~given_up & (score >= bottom), ~given_up & (score < bottom)
+    axes.scatter(number[inside], score[inside], s=14, color=WITH_APPEARANCE, alpha=0.6, label="trial")
+    if below.any():
+        edge_label, at = f"trial below {bottom:.1f}", np.full(below.sum(), bottom)
+        axes.scatter(number[below], at, s=24, marker="v", color=WITH_APPEARANCE, label=edge_label, clip_on=False)
     if (~given_up).any():
         best = np.maximum.accumulate(np.where(given_up, -np.inf, score))
         best = np.where(np.isfinite(best), best, np.nan)

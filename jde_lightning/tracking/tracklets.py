@@ -44,8 +44,8 @@ class Observations:
             appearance: whether the tracker compares embeddings.
 
         Raises:
-            InputError: if arrays differ in length, a box has a negative side, a score is outside 0..1, a label is
-                negative, a number is not finite, or embeddings are needed and missing.
+            InputError: if they are no :class:`Detections`, arrays differ in length, a box has a negative side, a score
+                is outside 0..1, a label is negative, a number is not finite, or embeddings are needed and missing.
         """
         _check(detections)
         embeddings = None
@@ -69,6 +69,12 @@ class Observations:
 
 def _check(detections: Detections) -> None:
     """Refuse what no detector should give; arrays can have been changed since ``Detections`` looked at them."""
+    if not isinstance(detections, Detections):
+        msg = (
+            f"a tracker is updated with Detections, got {type(detections).__name__}: make them with "
+            "Detections(boxes, scores, labels, embeddings), Detections.empty() for a frame without"
+        )
+        raise InputError(msg)
     boxes, scores, labels = detections.boxes, detections.scores, detections.labels
     if not len(boxes) == len(scores) == len(labels):
         msg = (

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from jde_lightning.cli import main
+from jde_lightning.inference.tracker_config import _PRESETS
 from jde_lightning.models.network import YOLO11JDE
 
 
@@ -109,4 +110,15 @@ def test_missing_source(weights, tmp_path, capsys):
 def test_usage_errors_and_help(capsys):
     assert main(["track"]) == 2
     assert main(["track", "--help"]) == 0
-    assert "examples:" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "examples:" in text
+    assert not [name for name in _PRESETS if name not in text]
+
+
+def test_track_and_cache_say_the_same_of_the_image_size(capsys):
+    told = []
+    for verb in ("track", "cache"):
+        assert main([verb, "--help"]) == 0
+        told.append(" ".join(capsys.readouterr().out.rpartition("--imgsz N")[2].partition("--conf")[0].split()))
+    assert told[0] == told[1]
+    assert "as the checkpoint was validated" in told[0]

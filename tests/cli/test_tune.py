@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import cv2
 import pytest
@@ -10,7 +11,7 @@ from walking_people import write_walk
 
 from jde_lightning.cli import main
 from jde_lightning.inference.cache import read_cache
-from jde_lightning.inference.tracker_config import load_tracker_factory
+from jde_lightning.inference.tracker_config import _PRESETS, load_tracker_factory
 from jde_lightning.inference.tuning.evaluation import TrackerChoice, evaluate_sequences
 from jde_lightning.inference.tuning.sequences import tuning_sequences
 
@@ -53,7 +54,7 @@ def test_files_and_table(walk, tmp_path, tune, caplog):
         *("best.yaml", "scores.json", "trials.csv", "history.png", "importance.png", "study.db")
     }
     lines = (output / "best.yaml").read_text().splitlines()
-    assert lines[0].startswith("# FairMOTTracker tuned for HOTA on a, c; HOTA held out: ")
+    assert lines[0].startswith("# FairMOTTracker tuned for HOTA on a, c; held out: HOTA ")
     assert lines[1] == "# jde-lightning track SOURCE --weights FILE --tracker best.yaml --output results"
     load_tracker_factory(output / "best.yaml")(30.0)
     after = TrackerChoice.load(output / "best.yaml")
@@ -64,7 +65,7 @@ def test_files_and_table(walk, tmp_path, tune, caplog):
     assert list(scores["tuning"]["after"]["sequences"]) == ["a", "c"]
     assert scores["parameters"]["after"] == after.arguments
     trials = list(csv.DictReader((output / "trials.csv").read_text().splitlines()))
-    assert len(trials) == 4
+    assert [trial["trial"] for trial in trials] == ["1", "2", "3", "4"]  # as in history.png
     assert float(trials[0]["objective"]) == pytest.approx(combined(walk, "ac", TrackerChoice.load("fairmot")), abs=1e-6)
     assert trials[0]["conf_thresh"] == "0.35"
     assert "held out: b\n" in out
@@ -108,9 +109,22 @@ def test_motion_only_with_a_space_and_a_file_to_begin_with(tmp_path, tune):
     content = yaml.safe_load((tmp_path / "out" / "best.yaml").read_text())
     assert content["init_args"]["new_track_thresh"] == 0.33
     assert content["init_args"]["appearance"] is False
-    assert "the mean of HOTA and IDF1 on a (first half), b (first half)" in (tmp_path / "out" / "best.yaml").read_text()
+    head = (tmp_path / "out" / "best.yaml").read_text().splitlines()[0]
+    assert "the mean of HOTA and IDF1 on a (first half), b (first half)" in head
+    assert re.search(r"; held out: HOTA [\d.]+ -> [\d.]+, IDF1 [\d.]+ -> [\d.]+$", head)
     rows = list(csv.DictReader((tmp_path / "out" / "trials.csv").read_text().splitlines()))
     assert {row["track_buffer"] for row in rows} <= {"10", "20"}
+
+
+def test_what_was_tuned_for_comes_first_in_the_comment(tmp_path, tune):
+    code, _, err = tune("--tracker", "fairmot", "--objective", "idf1", "--trials", "2")
+    assert code == 0, err
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())["held_out"]
+    gains = [
+        " -> ".join(f"{100 * scores[k]['combined'][n]:.2f}" for k in ("before", "after")) for n in ("IDF1", "HOTA")
+    ]
+    head = (tmp_path / "out" / "best.yaml").read_text().splitlines()[0]
+    assert head.endswith(f"tuned for IDF1 on a, c; held out: IDF1 {gains[0]}, HOTA {gains[1]}")
 
 
 def test_table7(tmp_path, tune):
@@ -148,9 +162,15 @@ def test_wrong_usage(tune, tmp_path, more, message):
 
 def test_wrong_input(tune, tmp_path, walk):
     (tmp_path / "other.ckpt").write_bytes(b"other")
+    (tmp_path / "wide.yaml").write_text("track_buffer: {low: -5, high: 5}\n")
     for more, message in (
         (["--weights", tmp_path / "other.ckpt"], "c.npz: it is of detections (sha256"),
         (["--weights", tmp_path / "none.ckpt"], "none.ckpt: no such file"),
+        (
+            ["--weights", tmp_path / "other.ckpt"],
+            "give the right one, or write another cache with `jde-lightning cache`",
+        ),
+        (["--space", tmp_path / "wide.yaml"], "wide.yaml: track_buffer -5 is refused by YOLO11JDETracker"),
         (["--tracker", "sort"], "sort: neither a known tracker"),
         (["--space", tmp_path / "none.yaml"], "none.yaml: no such file"),
         (["--holdout", "z"], "--holdout z: no such sequence in the cache, which has a, b, c"),
@@ -166,4 +186,6 @@ def test_wrong_input(tune, tmp_path, walk):
 
 def test_help(capsys):
     assert main(["tune", "--help"]) == 0
-    assert "jde-lightning tune mot17.npz" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "jde-lightning tune mot17.npz" in text
+    assert not [name for name in _PRESETS if name not in text.rpartition("--tracker NAME")[2].partition("--no-app")[0]]

@@ -161,6 +161,11 @@ def test_foreign_files(tmp_path, origin):
     np.savez(path, meta=np.array('{"format": "something else"}'))
     with pytest.raises(InputError, match="its format is 'something else', expected 'jde_lightning detections 1'"):
         read_cache(path)
+    np.savez(path, frame=np.zeros(3), tlwh=np.zeros((3, 4)), score=np.zeros(3), embedding=np.zeros((3, 2)))
+    with pytest.raises(
+        InputError, match=r"c.npz: the detections of .*`jde-lightning cache SEQUENCE --detections /.*c.npz"
+    ):
+        read_cache(path)
     path.write_text("hello")
     with pytest.raises(InputError, match="truncated, or no cache"):
         read_cache(path)

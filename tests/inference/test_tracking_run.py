@@ -267,7 +267,35 @@ def test_no_tracks_give_an_empty_file_and_a_hint(tmp_path, caplog):
     assert (summary.boxes, summary.identities) == (0, 0)
     assert summary.highest_score == pytest.approx(0.9)
     assert "nobody was tracked; the surest detection has a confidence of 0.90" in caplog.text
-    assert "new_track_thresh in the file of --tracker" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "expected"),
+    [
+        (
+            "YOLO11JDETracker\ninit_args: {new_track_thresh: 0.55}",
+            0.31,
+            "0.31, and this tracker starts tracks from 0.55 on",
+        ),
+        ("FairMOTTracker", 0.31, "0.31, and this tracker starts tracks from 0.35 on (conf_thresh)"),
+        ("YOLO11JDETracker", 0.9, "0.90, above the 0.6 from which this tracker starts tracks (new_track_thresh), but"),
+    ],
+)
+def test_hint_names_the_threshold_in_use(tmp_path, caplog, text, score, expected):
+    class Jumping(Detector):
+        """Never two frames in a row on one place, and nobody in the first."""
+
+        def detect(self, images):
+            found = super().detect(images)
+            xs = [400 * int(image[0, 0, 0]) for image in images]
+            boxes = [Detections([[x, 10, x + 8, 30]], [score]) for x in xs]
+            return [b if x > 400 else Detections.empty() for b, x, _ in zip(boxes, xs, found, strict=True)]
+
+    (tmp_path / "short_training.yaml").write_text(f"class_path: {text}\n")
+    factory = load_tracker_factory(tmp_path / "short_training.yaml", appearance=False)
+    track_source(Source(), Jumping(), factory, tmp_path / "out")
+    assert expected in caplog.text
+    assert "short_training" not in caplog.text
 
 
 def test_video_and_pictures(tmp_path):
@@ -305,10 +333,17 @@ def test_diary_of_a_tracker_that_does_not_explain_itself_has_no_pairs(tmp_path):
     assert (len(diary.frames), diary.embeddings, diary.pairs) == (5, None, None)
 
 
-def test_interrupted_run_leaves_no_diary(tmp_path):
+def test_diary_of_an_interrupted_run_is_kept_up_to_there_and_named_so(tmp_path, caplog):
+    factory = load_tracker_factory("yolo11_jde", explain=True)
     with pytest.raises(KeyboardInterrupt):
-        track_source(Source(fails_at=4), Detector(), Tracker, tmp_path, explain=True)
-    assert names(tmp_path) == ["walk.partial.txt"]
+        track_source(Source(fails_at=4), LookingDetector(), factory, tmp_path, explain=True)
+    assert names(tmp_path) == ["walk.partial.npz", "walk.partial.txt"]
+    assert "walk.partial.txt and walk.partial.npz in" in caplog.text
+    diary = read_diary(tmp_path / "walk.partial.npz")
+    assert diary.frames.tolist() == [1, 2, 3]
+    assert diary.pairs.frames.tolist() == [2, 3]
+    track_source(Source(), LookingDetector(), factory, tmp_path, explain=True)
+    assert names(tmp_path) == ["walk.npz", "walk.txt"]
 
 
 def frames_of(video):

@@ -93,6 +93,12 @@ def test_what_is_missing_is_named(example):
     with pytest.raises(InputError, match=r"MOT17-2\.txt: no ground truth for it in .*, which has MOT17-02-FRCNN"):
         evaluate_folder(folder / "gt", folder / "results")
     (folder / "results" / "MOT17-2.txt").unlink()
+    (folder / "results" / "MOT17-02-FRCNN.partial.txt").write_text("")
+    with pytest.raises(
+        InputError, match=r"FRCNN\.partial\.txt: a partial result, .* track MOT17-02-FRCNN again, or rem"
+    ):
+        evaluate_folder(folder / "gt", folder / "results")
+    (folder / "results" / "MOT17-02-FRCNN.partial.txt").unlink()
     (folder / "results" / "MOT17-02-FRCNN.txt").unlink()
     with pytest.raises(InputError, match=r"results: no result file for MOT17-02-FRCNN; write an empty file"):
         evaluate_folder(folder / "gt", folder / "results")
@@ -122,6 +128,7 @@ def test_half_equals_the_published_half(real_data, tmp_path):
     name = "MOT17-09-FRCNN"
     published = real_data / "mot17" / "gt_val_half"
     result = perturbed(read_ground_truth(published / name / "gt" / "gt.txt"), np.random.default_rng(0))
+    np.maximum(result.boxes_ltwh[:, 2:], 0, out=result.boxes_ltwh[:, 2:])  # the noise goes below, files may not
     write(tmp_path / "renumbered" / f"{name}.txt", result, ",-1,-1")
     result.frames[:] += 263
     write(tmp_path / "original" / f"{name}.txt", result, ",-1,-1")

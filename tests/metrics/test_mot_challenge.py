@@ -111,12 +111,18 @@ def test_broken_ground_truth(tmp_path, text, match):
     [
         ("1,0,1,1,5,5,1,-1,-1,-1\n", r"r\.txt, line 1: id 0, expected ids from 1; add 1 to all ids"),
         ("1,-1,1,1,5,5,1,-1,-1,-1\n", r"line 1: id -1, expected ids from 1"),
+        ("1,1,1,1,5,5,1,-1,-1,-1\n\n1,2,10,10,-20,40,1,-1,-1,-1\n", r"r\.txt, line 3: a box of -20 x 40 pixels"),
+        ("1,1,1,1,5,-0.5,1,-1,-1,-1\n", r"line 1: a box of 5 x -0\.5 pixels, expected at least 0"),
         ("1,1,1,1,5,5,1,2,-1,-1\n", r"line 1: class 2 in column 8, expected -1 or 1"),
     ],
 )
 def test_broken_results(tmp_path, text, match):
     with pytest.raises(InputError, match=match):
         read_results(write(tmp_path, text, "r.txt"))
+
+
+def test_a_side_of_zero_is_allowed(tmp_path):
+    assert len(read_results(write(tmp_path, "1,1,1,1,0,5,1,-1,-1,-1\n1,2,1,1,5,0,1,-1,-1,-1\n"))) == 2
 
 
 def test_binary_file(tmp_path):

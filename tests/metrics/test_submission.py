@@ -120,8 +120,9 @@ def test_folder_of_trackeval(mot20):
         (
             "a run that ended early",
             {"MOT17-01.txt": 450, "MOT17-01.partial.txt": 9},
-            "no sequence of MOT17 is called so",
+            "MOT17-01.partial.txt: a partial result, of a run of `track` that ended early; track MOT17-01 again",
         ),
+        ("another ending", {"mot17-01.TXT": 450}, "if nothing was found; mot17-01.TXT differs in case"),
     ],
 )
 def test_names(mot17, tmp_path, story, files, expected):
@@ -134,6 +135,13 @@ def test_names(mot17, tmp_path, story, files, expected):
     with pytest.raises(InputError, match=r"1 problems, so no a\.zip is written; the first one: "):
         write_submission(submission, tmp_path / "a.zip")
     assert not (tmp_path / "a.zip").exists()
+
+
+def test_a_folder_with_the_name_of_a_file_is_a_problem_like_others(mot17):
+    (mot17 / "MOT17-05.txt").unlink()
+    (mot17 / "MOT17-05.txt").mkdir()
+    problems = check_submission(mot17, "mot17").problems
+    assert problems == [f"{mot17 / 'MOT17-05.txt'}: a folder, expected a file of 10 numbers a line"]
 
 
 def test_other_files_are_left_out(mot20):

@@ -14,7 +14,7 @@ def _warnings_are_errors():
 
 
 def test_history_shows_trials_and_the_best_so_far(tmp_path):
-    figure = plot_tuning_history([0.5, 0.2, 0.7, 0.9, 0.6], [False, False, False, True, False], 0.55, "HOTA")
+    figure = plot_tuning_history([0.5, 0.45, 0.7, 0.9, 0.6], [False, False, False, True, False], 0.55, "HOTA")
     (axes,) = figure.axes
     before, best = axes.get_lines()
     assert before.get_ydata() == pytest.approx([55, 55])
@@ -23,6 +23,18 @@ def test_history_shows_trials_and_the_best_so_far(tmp_path):
     pruned, complete = axes.collections
     assert pruned.get_offsets().tolist() == [[4, 90]]
     assert len(complete.get_offsets()) == 4
+    figure.savefig(tmp_path / "history.png")
+
+
+def test_trials_far_below_are_seen_on_the_lower_edge(tmp_path):
+    figure = plot_tuning_history([0.8, 0.0, 0.81, 0.82, 0.0], [False] * 5, 0.8, "HOTA")
+    (axes,) = figure.axes
+    _, inside, below = axes.collections
+    bottom, _ = axes.get_ylim()
+    assert bottom > 50
+    assert inside.get_offsets()[:, 0].tolist() == [1, 3, 4]
+    assert below.get_offsets().tolist() == [[2, pytest.approx(bottom)], [5, pytest.approx(bottom)]]
+    assert f"trial below {bottom:.1f}" in axes.get_legend_handles_labels()[1]
     figure.savefig(tmp_path / "history.png")
 
 

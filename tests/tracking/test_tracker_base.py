@@ -207,11 +207,27 @@ def test_boxes_without_area_give_finite_tracks(tracker_class):
         (([[1, 2, 3, 4]], [0.5], [0, 0]), r"labels must have shape \(1\), got \(2,\)"),
         (([[1, 2, 3, 4]], [0.5], [0], [1, 0]), r"embeddings must have shape \(1, N\), got \(2,\)"),
         (([[1, 2, np.nan, 4]], [0.5]), "boxes and scores must be finite"),
+        (([[1, 2, 3, 4]], [np.nan]), "boxes and scores must be finite"),
+        (([[1, 2, 3, 4], [1, 2, 3, 4]], [0.5, 0.6], [1.0, 0.5]), "labels must be whole numbers, got 0.5"),
+        (([[1, 2, 3, 4]], [0.5], [np.nan]), "labels must be whole numbers, got nan"),
+        (([[1, 2, 3, 4], [1, 2]], [0.5, 0.6]), "boxes must be an array of numbers, got list"),
+        (([[1, 2, 3, 4]], ["much"]), "scores must be an array of numbers, got list"),
     ],
 )
 def test_wrong_shapes_do_not_come_as_far_as_the_tracker(arguments, text):
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(InputError, match=text):
         Detections(*arguments)
+
+
+def test_whole_numbers_in_floats_are_labels():
+    assert Detections([[1, 2, 3, 4]], [0.5], [2.0]).labels.tolist() == [2]
+
+
+@TRACKERS
+@pytest.mark.parametrize("given", [None, np.zeros((3, 6)), [[1, 2, 3, 4]]])
+def test_what_is_no_detections_is_named(tracker_class, given):
+    with pytest.raises(InputError, match=rf"updated with Detections, got {type(given).__name__}: make them with"):
+        tracker_class().update(given)
 
 
 @TRACKERS

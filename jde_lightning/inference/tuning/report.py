@@ -87,13 +87,15 @@ def tracker_yaml(outcome: TuningOutcome, cache: DetectionCache, objective: Objec
         path: of the file, for the command in the comment.
     """
     compared = outcome.held_out or outcome.tuning
-    gain = " -> ".join(f"{100 * s['combined']['HOTA']:.2f}" for s in (compared.before, compared.after))
     where = "held out" if outcome.held_out else "on the data it was tuned on"
+    shown = ("IDF1", "HOTA") if objective == "idf1" else ("HOTA", "IDF1") if objective == "mix" else ("HOTA",)
+    both = compared.before["combined"], compared.after["combined"]
+    gain = ", ".join(f"{name} " + " -> ".join(f"{100 * scores[name]:.2f}" for scores in both) for name in shown)
     tracker, goal = outcome.study.after.tracker.__name__, _OBJECTIVE_NAMES[objective]
     settings = cache.origin.settings
     options = [f"{option} {settings[key]} " for key, option in _TRACK_OPTIONS.items() if "image_size" in settings]
     head = [
-        f"# {tracker} tuned for {goal} on {_labels(outcome, held_out=False)}; HOTA {where}: {gain}",
+        f"# {tracker} tuned for {goal} on {_labels(outcome, held_out=False)}; {where}: {gain}",
         f"# jde-lightning track SOURCE --weights FILE {''.join(options)}--tracker {path.name} --output results",
     ]
     return "\n".join([*head, choice_yaml(outcome.study.after)])
@@ -106,7 +108,7 @@ def choice_yaml(choice: TrackerChoice) -> str:
 
 
 def write_trials(path: Path, study: StudyResult) -> None:
-    """Write one line per trial: objective and scores as fractions in 0..1, seconds, and the parameters.
+    """Write one line per trial, counted from 1 as in the plot: fractions in 0..1, seconds, and the parameters.
 
     Args:
         path: the CSV file.
@@ -116,7 +118,7 @@ def write_trials(path: Path, study: StudyResult) -> None:
     with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["trial", "state", "objective", *_SHOWN, "seconds", *names])
         writer.writeheader()
-        for number, trial in enumerate(study.trials):
+        for number, trial in enumerate(study.trials, start=1):
             scores = {
                 name: trial.scores[name] if name in _COUNTS else f"{trial.scores[name]:.6f}"
                 for name in _SHOWN

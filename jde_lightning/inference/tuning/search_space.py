@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from jde_lightning.files import read_yaml
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
+_NO_NUMBERS = ("appearance", "class_aware", "camera_motion", "explain")  # what a tracker is, rather than how strict
 _DIGITS = 10  # multiples of a step come as 0.15000000000000002
 
 
@@ -109,15 +111,16 @@ def default_space(tracker: type[Any], appearance: bool = True) -> SearchSpace:
     return {key: value for key, value in _SPACES[name].items() if key in known and key not in left_out}
 
 
-def read_space(path: Path, tracker: type[Any]) -> SearchSpace:
+def read_space(path: Path, tracker: type[Any], arguments: Mapping[str, Any] | None = None) -> SearchSpace:
     """Read a space from a YAML file: for each parameter ``{low, high, step, at_most}`` or a list of values.
 
     Args:
         path: the file; ``step`` and ``at_most`` may be missing.
         tracker: whose parameters they are.
+        arguments: of the tracker that the search begins with; its defaults if omitted.
 
     Raises:
-        InputError: if the file is missing, a name is no parameter, or a range is none.
+        InputError: if the file is missing, a name is no parameter, a range is none, or the tracker refuses its values.
     """
     if not path.is_file():
         msg = f"--space {path}: no such file"
@@ -128,7 +131,10 @@ def read_space(path: Path, tracker: type[Any]) -> SearchSpace:
     space: SearchSpace = {}
     for key, value in content.items():
         if key not in known:
-            msg = f"{path}: unknown parameter {key!r}; {tracker.__name__} knows {', '.join(known)}"
+            nearest = difflib.get_close_matches(str(key), known, n=1)
+            names = ", ".join(name for name in known if name not in _NO_NUMBERS)
+            hint = f"the nearest is {nearest[0]}" if nearest else f"{tracker.__name__} has {names}"
+            msg = f"{path}: unknown parameter {key!r}; {hint}"
             raise InputError(msg)
         space[key] = _entry(path, key, value)
     for key, entry in space.items():
@@ -139,6 +145,7 @@ def read_space(path: Path, tracker: type[Any]) -> SearchSpace:
     if not space:
         msg = f"{path}: nothing to search, expected {expected}"
         raise InputError(msg)
+    _check_values(path, space, tracker, arguments or {})
     return space
 
 
@@ -178,6 +185,28 @@ def arguments_of(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any
         if isinstance(entry, Range) and entry.at_most is not None:
             cut[key] = min(rounded[key], rounded[entry.at_most])
     return cut
+
+
+def _check_values(path: Path, space: SearchSpace, tracker: type[Any], arguments: Mapping[str, Any]) -> None:
+    """Refuse bounds and values that the tracker refuses, before anything is tried.
+
+    A value may be right or wrong depending on others. So each is tried with the others as the search begins, and with
+    those of the space at their upper and lower ends; it is wrong if none of these is accepted.
+    """
+    ends = {key: e.values if isinstance(e, Choice) else (e.low, e.high) for key, e in space.items()}
+    surroundings = [{}, *({key: values[end] for key, values in ends.items()} for end in (-1, 0))]
+    for key, values in ends.items():
+        for value in values:
+            refusals = []
+            for others in surroundings:
+                try:
+                    tracker(**{**arguments, **others, key: value})
+                    break
+                except (InputError, TypeError) as error:
+                    refusals.append(error)
+            else:
+                msg = f"{path}: {key} {value!r} is refused by {tracker.__name__}: {refusals[0]}"
+                raise InputError(msg) from refusals[0]
 
 
 def _is_whole(entry: Range) -> bool:

@@ -93,7 +93,21 @@ def test_values_are_rounded_and_cut():
     [
         ("", "found 'None', expected parameters"),
         ("{}", "nothing to search"),
-        ("track_hihg_thresh: [1]", "unknown parameter 'track_hihg_thresh'; YOLO11JDETracker knows track_high_thresh,"),
+        ("track_hihg_thresh: [1]", "unknown parameter 'track_hihg_thresh'; the nearest is track_high_thresh$"),
+        (
+            "zzz: [1]",
+            "unknown parameter 'zzz'; YOLO11JDETracker has track_high_thresh, .*motion_weight, new_appearance$",
+        ),
+        (
+            "first_match_thresh: {low: 0, high: 5}",
+            r"space.yaml: first_match_thresh 5 is refused by YOLO11JDETracker: f",
+        ),
+        ("track_high_thresh: {low: -1, high: 1}", r"space.yaml: track_high_thresh -1 is refused"),
+        (
+            "track_buffer: [10, many]",
+            "track_buffer 'many' is refused by YOLO11JDETracker: track_buffer must be a whole",
+        ),
+        ("track_low_thresh: {low: 0, high: 0.7}", r"track_low_thresh 0.7 is refused .* track_high_thresh \(0.15\)"),
         ("frame_rate: [1]", "unknown parameter 'frame_rate'"),
         ("track_buffer: 30", "track_buffer is 30, expected {low, high, step, at_most} or a list"),
         ("track_buffer: {low: 1}", "track_buffer is {'low': 1}, expected"),
@@ -108,6 +122,14 @@ def test_values_are_rounded_and_cut():
 def test_wrong_files(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read_space(write(tmp_path, text), YOLO11JDETracker)
+
+
+def test_bounds_are_judged_beside_the_parameters_that_the_search_begins_with(tmp_path):
+    path = write(tmp_path, "track_low_thresh: {low: 0, high: 0.7}")
+    read_space(path, YOLO11JDETracker, {"track_high_thresh": 0.7})
+    path = write(tmp_path, "track_low_thresh: {low: 0, high: 0.7}\ntrack_high_thresh: {low: 0.1, high: 0.7}")
+    read_space(path, YOLO11JDETracker)
+    read_space(write(tmp_path, "motion_gate: [9.5, .inf]"), YOLO11JDETracker)
 
 
 def test_missing_file(tmp_path):

@@ -1,0 +1,9 @@
+"""Help texts of options that several verbs share, so that they say the same."""
+
+from __future__ import annotations
+
+TRACKER_HELP = "yolo11_jde (default), fairmot, bytetrack, low_frame_rate, or a YAML file"
+
+IMAGE_SIZE_HELP = (
+    "longest side of the network's input (default: as the checkpoint was validated; 640 for plain YOLO11 weights)"
+)
