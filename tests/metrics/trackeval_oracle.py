@@ -180,10 +180,12 @@ def perturbed(gt, rng, flip=0.02, noise=4.0):
     generation = np.cumsum(rng.random(len(rows)) < flip)  # from time to time a new id
     extra = rng.integers(0, max(len(rows), 1), len(rows) // 20) if len(rows) else np.zeros(0, int)
     ids = np.concatenate([rows.ids + 1 + 100_000 * (generation % 7), 1_000_000 + np.arange(len(extra))])
+    found = np.concatenate([boxes, boxes[extra] + rng.normal(0, 30, (len(extra), 4))]).round(2)
+    found[:, 2:] = np.maximum(found[:, 2:], 0)  # a result with negative sides is refused
     return MOTRows(
         frames=np.concatenate([rows.frames, rows.frames[extra]]),
         ids=ids,
-        boxes_ltwh=np.concatenate([boxes, boxes[extra] + rng.normal(0, 30, (len(extra), 4))]).round(2),
+        boxes_ltwh=found,
         scores=np.ones(len(ids)),
         classes=np.ones(len(ids), np.int64),
         visibility=np.ones(len(ids)),
