@@ -146,7 +146,8 @@ def random_sequence(rng, max_objects=8, max_frames=12):
                 gt.append([frame, number * 3, *box, rng.random() < 0.9, classes[number]])
             if rng.random() < 0.75:
                 noise = rng.normal(0, 3, 4) * (rng.random() < 0.7)
-                result.append([frame, tracker_id[number], *(np.round((box + noise) / grid) * grid)])
+                seen = np.round((box + noise) / grid) * grid
+                result.append([frame, tracker_id[number], *seen[:2], *np.maximum(seen[2:], 0)])
         for _ in range(rng.integers(0, 3)):
             free += 1
             result.append([frame, free, *(np.round(rng.uniform(0, 60, 4) / grid) * grid)])
