@@ -142,8 +142,13 @@ def timeline(runs: Sequence[Run], first: int, last: int, marks: Sequence[int], l
 
 
 def _svg(height: int, parts: Sequence[str]) -> str:
-    """Wrap the parts; colours of lines and letters are those of the page's style sheet."""
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" font-size="11">{"".join(parts)}</svg>'
+    """Wrap the parts; colours of lines and letters are those of the page's style sheet.
+
+    Browsers need neither the namespace nor a size, but other programs (converters, viewers of mail) show nothing
+    without them.
+    """
+    size = f'xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}"'
+    return f'<svg {size} role="img" font-size="11">{"".join(parts)}</svg>'
 
 
 def _path(points: Sequence[tuple[int, float]], x: Callable[[float], float], y: Callable[[float], float]) -> str:

@@ -146,7 +146,8 @@ def random_sequence(rng, max_objects=8, max_frames=12):
                 gt.append([frame, number * 3, *box, rng.random() < 0.9, classes[number]])
             if rng.random() < 0.75:
                 noise = rng.normal(0, 3, 4) * (rng.random() < 0.7)
-                result.append([frame, tracker_id[number], *(np.round((box + noise) / grid) * grid)])
+                seen = np.round((box + noise) / grid) * grid
+                result.append([frame, tracker_id[number], *seen[:2], *np.maximum(seen[2:], 0)])
         for _ in range(rng.integers(0, 3)):
             free += 1
             result.append([frame, free, *(np.round(rng.uniform(0, 60, 4) / grid) * grid)])
@@ -180,10 +181,12 @@ def perturbed(gt, rng, flip=0.02, noise=4.0):
     generation = np.cumsum(rng.random(len(rows)) < flip)  # from time to time a new id
     extra = rng.integers(0, max(len(rows), 1), len(rows) // 20) if len(rows) else np.zeros(0, int)
     ids = np.concatenate([rows.ids + 1 + 100_000 * (generation % 7), 1_000_000 + np.arange(len(extra))])
+    found = np.concatenate([boxes, boxes[extra] + rng.normal(0, 30, (len(extra), 4))]).round(2)
+    found[:, 2:] = np.maximum(found[:, 2:], 0)  # a result with negative sides is refused
     return MOTRows(
         frames=np.concatenate([rows.frames, rows.frames[extra]]),
         ids=ids,
-        boxes_ltwh=np.concatenate([boxes, boxes[extra] + rng.normal(0, 30, (len(extra), 4))]).round(2),
+        boxes_ltwh=found,
         scores=np.ones(len(ids)),
         classes=np.ones(len(ids), np.int64),
         visibility=np.ones(len(ids)),
