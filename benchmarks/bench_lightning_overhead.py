@@ -3,9 +3,10 @@
     python benchmarks/bench_lightning_overhead.py [--image-size 640] [--batch-size 8] [--steps 10] [--scale s]
 
 Both have the network, loss, optimiser, schedule, gradient clipping and EMA of JDEModule and the same batch; the Trainer
-also has loggers and a progress bar, as `jde-lightning fit` does. They take turns step by step: the bare step runs where
-the Trainer asks for its next batch. Figures are CPU time of the process on one thread, medians; the first two steps of
-both are left out. A small --image-size shows the milliseconds of the overhead itself, which do not grow with the step.
+also has loggers, a progress bar and the callbacks that `jde-lightning fit` has on while it trains. They take turns step
+by step: the bare step runs where the Trainer asks for its next batch. Figures are CPU time on one thread,
+medians; the first two steps of both are left out. A small --image-size shows the milliseconds of the overhead itself,
+which do not grow with the step.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from jde_lightning import JDEModule
-from jde_lightning.callbacks.ema import EMA
+from jde_lightning.callbacks import EMA, NaNGuard, Preemption, StepSeed, StepTiming, Throughput
 from jde_lightning.schedule import WarmupLinearScheduler
 from jde_lightning.structures import Batch
 
@@ -113,7 +114,8 @@ def measure(args: argparse.Namespace) -> dict[str, list[float]]:
             logger=[TensorBoardLogger(folder, name=""), CSVLogger(folder, name="")],
             log_every_n_steps=args.log_every,
             gradient_clip_val=CLIP,
-            callbacks=[EMA()],
+            # what `fit` has on while it trains
+            callbacks=[EMA(), NaNGuard(), Throughput(), StepSeed(), StepTiming(), Preemption()],
             enable_checkpointing=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
