@@ -133,6 +133,7 @@ class JDEModule(pl.LightningModule):
             weighting=_make_weighting(loss_weighting),
         )
         self.image_size = image_size
+        self._configured_rates: list[float] = []
         self._optimizer_factory = _SharedByCopies(optimizer)
         self.weight_decay = weight_decay
         self.reid_lr_factor = reid_lr_factor
@@ -156,6 +157,27 @@ class JDEModule(pl.LightningModule):
         if self.frozen_layers and self.has_random_layers:
             text = "model.frozen_layers is %d, but no weights were loaded: these layers stay random; give model.weights"
             _LOG.warning(text, self.frozen_layers)
+
+    def on_train_start(self) -> None:
+        """Say what a resumed training does with another optimiser or learning rate than its checkpoint's.
+
+        Raises:
+            InputError: if the checkpoint's optimiser is of another kind.
+        """
+        if self.trainer.ckpt_path is None:
+            return
+        for optimizer in self.trainer.optimizers:
+            saved, wanted = optimizer.param_groups[0], type(optimizer).__name__
+            if absent := optimizer.defaults.keys() - saved.keys():
+                msg = (
+                    f"--ckpt_path: the checkpoint's optimiser has no {', '.join(sorted(absent))}: it is no {wanted}; "
+                    "go on with the optimiser of the run's config.yaml, or start anew from its weights (model.weights)"
+                )
+                raise InputError(msg)
+            rates = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]
+            if self._configured_rates and rates != self._configured_rates:
+                text = "the checkpoint's learning rates %s go on; the configured %s are NOT used (docs/resuming.md)"
+                _LOG.warning(text, sorted(set(rates)), sorted(set(self._configured_rates)))
 
     @property
     def has_random_layers(self) -> bool:
@@ -309,6 +331,7 @@ class JDEModule(pl.LightningModule):
         """Build the optimiser over the parameter groups of the paper and its schedule."""
         steps_per_epoch, epochs = self._training_length()
         optimizer = self._make_optimizer(steps_per_epoch * epochs)
+        self._configured_rates = [group["lr"] for group in optimizer.param_groups]
         scheduler = WarmupLinearScheduler(optimizer, self.schedule, steps_per_epoch, epochs)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+import time
 
 import lightning.pytorch as pl
 
@@ -13,6 +14,7 @@ from jde_lightning.callbacks.run_folder import run_folder
 _LOG = logging.getLogger(__name__)
 _SHOWN = ("hota", "hota_motion", "mota", "idf1", "idsw", "map50_95", "map50", "retrieval_map", "rank1", "silhouette")
 _SHOWN += ("view_map", "view_rank1")
+_LOSSES = ("box_loss", "cls_loss", "dfl_loss", "reid_loss")
 
 
 class RunSummary(pl.Callback):
@@ -24,13 +26,39 @@ class RunSummary(pl.Callback):
 
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
+        self._epoch_began = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Warn of a training that ends before its first validation."""
+        """Warn of a training that ends before its first validation, or has ended already."""
+        if trainer.ckpt_path and trainer.max_epochs and trainer.current_epoch >= trainer.max_epochs > 0:
+            text = "this run has finished its %d epochs; a larger trainer.max_epochs would train on"
+            if trainer.is_global_zero:
+                _LOG.warning(text, trainer.max_epochs)
         every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs or 0
         if every and 0 < epochs < every and trainer.is_global_zero:
             text = "nothing will be validated: trainer.check_val_every_n_epoch is %d, trainer.max_epochs %d"
             _LOG.warning(text, every, epochs)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._epoch_began = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say where training is, in one line, where nobody sees a progress bar: in the log of a cluster."""
+        if not self.enabled or not trainer.is_global_zero or sys.stderr.isatty():
+            return
+        losses = {name: trainer.callback_metrics.get(f"train/{name}") for name in _LOSSES}
+        shown = [f"{name} {float(value):.3g}" for name, value in losses.items() if value is not None]
+        every = trainer.check_val_every_n_epoch
+        validated = bool(every) and (trainer.current_epoch + 1) % (every or 1) == 0
+        _LOG.info(
+            "epoch %d of %s, step %d, %.0f s: %s",
+            trainer.current_epoch + 1,
+            trainer.max_epochs,
+            trainer.global_step,
+            time.monotonic() - self._epoch_began,
+            ", ".join([*shown, *(self._metrics(trainer, "val") if validated else [])]),
+        )
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print after training."""

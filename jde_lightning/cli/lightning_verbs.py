@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +32,7 @@ from jde_lightning.callbacks.nan_guard import NaNGuard
 from jde_lightning.callbacks.phases import Phases
 from jde_lightning.callbacks.pictures import Pictures
 from jde_lightning.callbacks.prediction_writer import PredictionWriter
-from jde_lightning.callbacks.preemption import Preemption
+from jde_lightning.callbacks.preemption import EXIT_CODE, Preemption
 from jde_lightning.callbacks.rehearsal import Rehearsal
 from jde_lightning.callbacks.retrieval import Retrieval
 from jde_lightning.callbacks.run_folder import run_folder
@@ -40,7 +43,7 @@ from jde_lightning.callbacks.throughput import Throughput
 from jde_lightning.callbacks.tracking_hota import TrackingHOTA
 from jde_lightning.callbacks.view_retrieval import ViewRetrieval
 from jde_lightning.cli.parser_errors import in_plain_words
-from jde_lightning.cli.resuming import HELP, WORDS, Start, find_start
+from jde_lightning.cli.resuming import HELP, WORDS, Start, check_same_network, find_start
 from jde_lightning.cli.run_logs import run_loggers
 from jde_lightning.datamodule import JDEDataModule
 from jde_lightning.errors import InputError
@@ -83,12 +86,18 @@ class ConfigKeeper(SaveConfigCallback):
 
     def __init__(self, *args: Any, goes_on: bool = False, weights: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.goes_on = goes_on
         if goes_on:  # what the run is, not how often it was interrupted
             self.config = self.config.clone()
             self.config["ckpt_path"] = None
             self.config["model"]["weights"] = weights
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write ``config.yaml`` of a new run."""
+        if not self.goes_on:
+            self._write(trainer, pl_module, stage)
+
+    def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write ``config.yaml``, unless the run's folder has the same."""
         if self.config["data"]["batch_size"] == "auto" and isinstance(trainer.datamodule, JDEDataModule):
             self.config["data"]["batch_size"] = trainer.datamodule.batch_size
@@ -99,6 +108,11 @@ class ConfigKeeper(SaveConfigCallback):
                 numbers = (number for number in count(1) if not path.with_suffix(f".{number}.yaml").exists())
                 path.rename(path.with_suffix(f".{next(numbers)}.yaml"))
         super().setup(trainer, pl_module, stage)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the configuration of a run that goes on: by now its checkpoint has been loaded, and fits."""
+        if self.goes_on:
+            self._write(trainer, pl_module, "fit")
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -169,6 +183,8 @@ class JDELightningCLI(LightningCLI):
             config["model"]["weights"] = None
             if config["data"]["batch_size"] == "auto":
                 config["data"]["batch_size"] = _batch_size_of(config["ckpt_path"])
+            if Path(config["ckpt_path"]).is_file():
+                check_same_network(config["ckpt_path"], config["model"])
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Give a run CSV and TensorBoard files in one folder of its own, unless a logger was chosen.
@@ -221,7 +237,8 @@ def run_verb(words: Sequence[str]) -> int:
     """
     _quiet()
     try:
-        JDELightningCLI(words)
+        with _early_signals(listen=words[0] == "fit"):
+            JDELightningCLI(words)
     except InputError:
         raise
     except (ArgumentError, ValueError) as error:
@@ -231,6 +248,26 @@ def run_verb(words: Sequence[str]) -> int:
         sys.stderr.write(f"jde-lightning {words[0]}: error: {in_plain_words(str(error))}\n")
         return 2
     return 0
+
+
+@contextmanager
+def _early_signals(listen: bool) -> Iterator[None]:
+    """Before training listens to signals itself, answer one by ending with the code that means "start me again"."""
+    names = [name for name in ("SIGUSR1", "SIGTERM") if hasattr(signal, name)]
+    if not listen or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: Any) -> None:
+        sys.stderr.write(f"{signal.Signals(number).name} before the training began: it ends, start it again\n")
+        raise SystemExit(EXIT_CODE)
+
+    before = {name: signal.signal(signal.Signals[name], end) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(signal.Signals[name], handler if handler is not None else signal.SIG_DFL)
 
 
 def _quiet() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -70,14 +71,42 @@ def find_start(asked: str, root: Path, dirpath: str | None, words: Sequence[str]
         inside = Path(asked) / "checkpoints"
         folder = inside if inside.is_dir() else Path(asked)
         if not any((folder / name).is_file() for name in (LAST, PREVIOUS)):
-            msg = f"--ckpt_path {asked}: no checkpoints/{LAST} in this folder"
+            newest = newest_checkpoints(Path(asked))
+            hint = f"; did you mean {newest.parent}?" if newest is not None else ""
+            msg = f"--ckpt_path {asked}: no checkpoints/{LAST} in this folder{hint}"
             raise InputError(msg)
     elif Path(asked).is_file():
-        return Start(Path(asked), None, int(read_header(Path(asked)).get("global_step", 0)))
+        step = int(read_header(Path(asked)).get("global_step", 0))
+        rank_zero_only(_LOG.warning)("goes on from %s, step %d, in a new run folder", asked, step)
+        return Start(Path(asked), None, step)
     else:
         msg = f"--ckpt_path {asked}: no such file; expected a checkpoint, a run's folder, or one of {', '.join(WORDS)}"
         raise InputError(msg)
     return _in_folder(folder, asked, words)
+
+
+def check_same_network(path: str, wanted: Mapping[str, Any]) -> None:
+    """Compare the network that is configured with the one of a checkpoint.
+
+    Args:
+        path: the checkpoint.
+        wanted: the ``model`` section of the configuration.
+
+    Raises:
+        InputError: if they differ in what decides the shapes of the weights.
+    """
+    try:
+        saved = read_header(Path(path)).get("jde_lightning", {})
+    except InputError:
+        return  # weights alone, or damaged: who loads them will tell
+    differing = [
+        f"model.{key} is {wanted[key]}, the checkpoint's {saved[key]}"
+        for key in ("scale", "embed_dim", "reid_branch", "reid_fusion")
+        if key in saved and key in wanted and wanted[key] != saved[key]
+    ]
+    if differing:
+        msg = f"--ckpt_path {path}: {'; '.join(differing)}: another network, start it from --model.weights"
+        raise InputError(msg)
 
 
 def newest_checkpoints(root: Path, dirpath: str | None = None) -> Path | None:

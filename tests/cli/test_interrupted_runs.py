@@ -61,7 +61,8 @@ class Run:
     def __init__(self, folder, name, *words, env=None, program=("-m", "jde_lightning")):
         self.root = folder / name
         self.words = ["fit", "--config", str(folder / "config.yaml"), "--trainer.default_root_dir", str(self.root)]
-        self.words += words
+        # how long things took is no part of what must be the same
+        self.words += ["--throughput.enabled", "false", "--step_timing.enabled", "false", *words]
         self.env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **(env or {})}
         self.program = program
         self.folder = self.root / "version_0"
