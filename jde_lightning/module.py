@@ -133,7 +133,7 @@ class JDEModule(pl.LightningModule):
             weighting=_make_weighting(loss_weighting),
         )
         self.image_size = image_size
-        self._configured_rates: list[float] = []
+        self._configured_decays: list[float] = []
         self._optimizer_factory = _SharedByCopies(optimizer)
         self.weight_decay = weight_decay
         self.reid_lr_factor = reid_lr_factor
@@ -159,7 +159,9 @@ class JDEModule(pl.LightningModule):
             _LOG.warning(text, self.frozen_layers)
 
     def on_train_start(self) -> None:
-        """Say what a resumed training does with another optimiser or learning rate than its checkpoint's.
+        """See to it that a resumed training has the optimiser that is configured.
+
+        Learning rates follow the schedule, which is the configuration's.
 
         Raises:
             InputError: if the checkpoint's optimiser is of another kind.
@@ -174,10 +176,8 @@ class JDEModule(pl.LightningModule):
                     "go on with the optimiser of the run's config.yaml, or start anew from its weights (model.weights)"
                 )
                 raise InputError(msg)
-            rates = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]
-            if self._configured_rates and rates != self._configured_rates:
-                text = "the checkpoint's learning rates %s go on; the configured %s are NOT used (docs/resuming.md)"
-                _LOG.warning(text, sorted(set(rates)), sorted(set(self._configured_rates)))
+            for group, weight_decay in zip(optimizer.param_groups, self._configured_decays, strict=True):
+                group["weight_decay"] = weight_decay
 
     @property
     def has_random_layers(self) -> bool:
@@ -331,7 +331,7 @@ class JDEModule(pl.LightningModule):
         """Build the optimiser over the parameter groups of the paper and its schedule."""
         steps_per_epoch, epochs = self._training_length()
         optimizer = self._make_optimizer(steps_per_epoch * epochs)
-        self._configured_rates = [group["lr"] for group in optimizer.param_groups]
+        self._configured_decays = [group["weight_decay"] for group in optimizer.param_groups]
         scheduler = WarmupLinearScheduler(optimizer, self.schedule, steps_per_epoch, epochs)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+_STATE = ("last_epoch", "_step_count")
+
 
 @dataclass
 class WarmupLinear:
@@ -60,6 +62,21 @@ class WarmupLinearScheduler(LRScheduler):
         self.warmup_momentum = settings.warmup_momentum
         self.full_momentum = [self._momentum(group) for group in optimizer.param_groups]
         super().__init__(optimizer, last_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far it is. Lengths, end points and learning rates are the configuration's, also of one that changed."""
+        return {name: value for name, value in super().state_dict().items() if name in _STATE}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from where another was, and set the learning rates of the next step.
+
+        Args:
+            state_dict: from :meth:`state_dict`.
+        """
+        super().load_state_dict({name: state_dict[name] for name in _STATE})
+        self._last_lr = self.get_lr()
+        for group, base, rate in zip(self.optimizer.param_groups, self.base_lrs, self._last_lr, strict=True):
+            group["initial_lr"], group["lr"] = base, rate
 
     @staticmethod
     def _momentum(group: dict[str, Any]) -> float:

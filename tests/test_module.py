@@ -270,3 +270,21 @@ def test_learned_loss_weights_and_branch_are_restored(tmp_path):
     assert again.network.reid_fusion is True
     for (name, value), other in zip(jde.state_dict().items(), again.state_dict().values(), strict=True):
         assert torch.equal(value, other), name
+
+
+def test_a_resumed_training_has_the_decay_that_is_configured_and_refuses_another_optimiser():
+    sgd = lambda groups: torch.optim.SGD(groups, lr=0.1, momentum=0.9)  # noqa: E731
+    old, new = attach(module(optimizer=sgd, weight_decay=0.1)), attach(module(optimizer=sgd, weight_decay=0.2))
+    saved = old.configure_optimizers()["optimizer"].state_dict()
+    optimizer = new.configure_optimizers()["optimizer"]
+    optimizer.load_state_dict(saved)
+    new._trainer.optimizers, new._trainer.ckpt_path = [optimizer], "last.ckpt"
+    new.on_train_start()
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.2, 0.0}
+
+    other = attach(module(optimizer=lambda groups: torch.optim.AdamW(groups, lr=0.1)))
+    optimizer = other.configure_optimizers()["optimizer"]
+    optimizer.load_state_dict(saved)
+    other._trainer.optimizers, other._trainer.ckpt_path = [optimizer], "last.ckpt"
+    with pytest.raises(InputError, match="the checkpoint's optimiser has no betas, eps: it is no AdamW"):
+        other.on_train_start()

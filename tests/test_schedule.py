@@ -67,3 +67,38 @@ def test_state_restores_the_place_in_the_schedule():
             schedule.step()
         assert [g["lr"] for g in first.param_groups] == [g["lr"] for g in second.param_groups]
         assert [g["momentum"] for g in first.param_groups] == [g["momentum"] for g in second.param_groups]
+
+
+def interrupted(settings, epochs, steps=15, lr=0.01):
+    """State of an optimiser and a schedule of 3 epochs after some steps, loaded into one of so many epochs."""
+    old, new = sgd(), sgd()
+    before = WarmupLinearScheduler(old, WarmupLinear(1.0, 0), steps_per_epoch=10, epochs=3)
+    for _ in range(steps):
+        old.step()
+        before.step()
+    for group in new.param_groups:
+        group["lr"] = lr
+    after = WarmupLinearScheduler(new, settings, steps_per_epoch=10, epochs=epochs)
+    new.load_state_dict(old.state_dict())
+    after.load_state_dict(before.state_dict())
+    return old, before, new, after
+
+
+def test_goes_on_with_the_same_bits():
+    old, before, new, after = interrupted(WarmupLinear(1.0, 0), epochs=3)
+    for _ in range(15):
+        assert [{**group, "params": 0} for group in old.param_groups] == [
+            {**group, "params": 0} for group in new.param_groups
+        ]
+        for optimizer, scheduler in ((old, before), (new, after)):
+            optimizer.step()
+            scheduler.step()
+
+
+def test_what_changed_in_the_configuration_takes_effect():
+    _, _, new, _ = interrupted(WarmupLinear(1.0, 0), epochs=10, lr=0.5)
+    fresh = sgd()
+    for group in fresh.param_groups:
+        group["lr"] = 0.5
+    rates, _ = run(fresh, 16, settings=WarmupLinear(1.0, 0), steps_per_epoch=10, epochs=10)
+    assert [group["lr"] for group in new.param_groups] == pytest.approx(rates[15])

@@ -11,7 +11,7 @@ set -euo pipefail
 gpus="${GPUS-auto}"                  # processes of this machine: a number, or auto for all of its GPUs
 nodes="${NNODES-1}"
 head="${HEAD-}"                      # HOST:PORT of the first machine; any free port, the same for all
-logs="${LOGS-runs/torchrun-logs}"    # of every process: LOGS/none_*/attempt_0/RANK/std{out,err}.log
+logs="${LOGS-runs/torchrun-logs}"    # of every process: LOGS/ID_*/attempt_0/RANK/std{out,err}.log; newest ID: ls -t
 restarts="${RESTARTS-0}"             # start all processes again after a failure so many times
 
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"      # loaders are processes; with threads each they fight for the cores
