@@ -9,6 +9,7 @@ from jde_lightning.callbacks.run_summary import RunSummary
 
 def trainer(tmp_path, best="", last="", every=1, epochs=10):
     return SimpleNamespace(
+        ckpt_path=None,
         is_global_zero=True,
         log_dir=str(tmp_path / "version_0"),
         callback_metrics={},
