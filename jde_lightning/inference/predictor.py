@@ -15,7 +15,6 @@ from jde_lightning.data.images import letterbox
 from jde_lightning.errors import InputError
 from jde_lightning.inference.loading import load_network
 from jde_lightning.models.architecture import Scale
-from jde_lightning.models.decode import decode
 from jde_lightning.models.head import RawMaps
 from jde_lightning.models.network import YOLO11JDE
 from jde_lightning.structures import Detections, Letterbox
@@ -175,9 +174,7 @@ class Predictor:
         found: dict[int, Detections] = {}
         with torch.inference_mode():
             for raw, indices in zip(maps, prepared.indices, strict=True):
-                network = self.network
-                pooling = network.embedding_pooling
-                decoded = decode(raw, network.strides, self.conf, self.iou, self.max_det, pooling=pooling)
+                decoded = self.network.decode(raw, conf=self.conf, iou=self.iou, max_det=self.max_det)
                 found.update(zip(indices, decoded, strict=True))
         return [self._to_image(found[i], box) for i, box in enumerate(prepared.letterboxes)]
 
