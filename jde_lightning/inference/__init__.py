@@ -19,6 +19,8 @@ _HOME = {
     "Trails": "jde_lightning.inference.drawing",
     "VideoWriter": "jde_lightning.inference.video",
     "detect_sequences": "jde_lightning.inference.cache_building",
+    "detections_from_supervision": "jde_lightning.inference.interop",
+    "detections_from_ultralytics": "jde_lightning.inference.interop",
     "draw_annotations": "jde_lightning.inference.drawing",
     "draw_detections": "jde_lightning.inference.drawing",
     "draw_tracks": "jde_lightning.inference.drawing",
@@ -27,8 +29,14 @@ _HOME = {
     "open_sources": "jde_lightning.inference.sources",
     "read_cache": "jde_lightning.inference.cache",
     "read_detection_files": "jde_lightning.inference.detection_files",
+    "to_boxmot": "jde_lightning.inference.interop",
+    "to_rows": "jde_lightning.inference.interop",
+    "to_supervision": "jde_lightning.inference.interop",
     "track_source": "jde_lightning.inference.tracking_run",
     "track_sources": "jde_lightning.inference.tracking_run",
+    "tracks_from_rows": "jde_lightning.inference.interop",
+    "tracks_from_supervision": "jde_lightning.inference.interop",
+    "tracks_from_ultralytics": "jde_lightning.inference.interop",
     "write_cache": "jde_lightning.inference.cache",
 }
 __all__ = [
@@ -42,6 +50,8 @@ __all__ = [
     "Trails",
     "VideoWriter",
     "detect_sequences",
+    "detections_from_supervision",
+    "detections_from_ultralytics",
     "draw_annotations",
     "draw_detections",
     "draw_tracks",
@@ -50,8 +60,14 @@ __all__ = [
     "open_sources",
     "read_cache",
     "read_detection_files",
+    "to_boxmot",
+    "to_rows",
+    "to_supervision",
     "track_source",
     "track_sources",
+    "tracks_from_rows",
+    "tracks_from_supervision",
+    "tracks_from_ultralytics",
     "write_cache",
 ]
 
@@ -60,6 +76,16 @@ if TYPE_CHECKING:
     from jde_lightning.inference.cache_building import detect_sequences
     from jde_lightning.inference.detection_files import read_detection_files
     from jde_lightning.inference.drawing import Trails, draw_annotations, draw_detections, draw_tracks
+    from jde_lightning.inference.interop import (
+        detections_from_supervision,
+        detections_from_ultralytics,
+        to_boxmot,
+        to_rows,
+        to_supervision,
+        tracks_from_rows,
+        tracks_from_supervision,
+        tracks_from_ultralytics,
+    )
     from jde_lightning.inference.predictor import Predictor
     from jde_lightning.inference.sources import Frame, FrameSource, open_source, open_sources
     from jde_lightning.inference.tracker_config import load_tracker_factory

@@ -96,7 +96,7 @@ class YOLO11JDE(nn.Module):
         return self.model[-1](self._features(images))
 
     def forward_late(self, images: torch.Tensor) -> LateMaps:
-        """Run the network without the Re-ID branch, which :meth:`detections` then runs where it is needed.
+        """Run the network without the Re-ID branch, which :meth:`decode` then runs where it is needed.
 
         Args:
             images: as in :meth:`forward`.
@@ -152,7 +152,7 @@ class YOLO11JDE(nn.Module):
         try:
             with torch.inference_mode():
                 raw = self.forward_late(images) if late else self(images)
-                return self.detections(raw, conf, iou, max_det, embeddings)
+                return self.decode(raw, conf, iou, max_det, embeddings)
         finally:
             self.train(was_training)
 
@@ -175,7 +175,7 @@ class YOLO11JDE(nn.Module):
             return next(self.parameters()).device.type == "cpu"
         return embeddings == "late"
 
-    def detections(
+    def decode(
         self,
         raw: RawMaps | LateMaps,
         conf: float = 0.1,
@@ -183,7 +183,7 @@ class YOLO11JDE(nn.Module):
         max_det: int = 300,
         embeddings: EmbeddingMode = "auto",
     ) -> list[Detections]:
-        """Find the detections in this network's maps, and describe them.
+        """Find the objects in maps of this network, and describe them; the second half of :meth:`detect`.
 
         Args:
             raw: of :meth:`forward` or :meth:`forward_late`, in evaluation mode.
