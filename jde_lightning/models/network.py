@@ -21,7 +21,7 @@ from jde_lightning.models.reid_branch import ReIDKind
 from jde_lightning.models.weights import WeightsReport, load_weights
 from jde_lightning.structures import Detections
 
-EmbeddingMode = Literal["dense", "late", "auto"]
+EmbeddingMode = Literal["dense", "late", "auto", "none"]
 EMBEDDING_MODES: tuple[str, ...] = get_args(EmbeddingMode)
 
 
@@ -137,10 +137,11 @@ class YOLO11JDE(nn.Module):
             max_det: most detections per image.
             embeddings: where the Re-ID branch runs: ``dense`` everywhere, ``late`` on what is left after suppression,
                 ``auto`` whichever takes less time (:meth:`computes_late`). The result is the same, but for rounding.
+                ``none``: nowhere.
 
         Returns:
             Per image its detections, most confident first; boxes in pixels of ``images``, unclipped; embeddings of
-            unit norm.
+            unit norm, or ``None``.
 
         Raises:
             InputError: if ``embeddings`` is unknown.
@@ -157,7 +158,7 @@ class YOLO11JDE(nn.Module):
             self.train(was_training)
 
     def computes_late(self, embeddings: EmbeddingMode) -> bool:
-        """Whether the Re-ID branch waits for what is left after suppression.
+        """Whether the Re-ID branch is no part of the forward pass: it waits for what is left after suppression.
 
         ``auto`` does on CPUs, where it was measured to pay (docs/inference.md). A GPU has the dense branch done before
         it could be told what to gather; that is an estimate.
@@ -173,7 +174,7 @@ class YOLO11JDE(nn.Module):
             raise InputError(msg)
         if embeddings == "auto":
             return next(self.parameters()).device.type == "cpu"
-        return embeddings == "late"
+        return embeddings != "dense"
 
     def decode(
         self,
@@ -196,6 +197,9 @@ class YOLO11JDE(nn.Module):
         Returns:
             As :meth:`detect`.
         """
+        if embeddings == "none":
+            found = decode(raw, self.strides, conf, iou, max_det, embeddings_at=_no_embeddings)
+            return [Detections(each.boxes, each.scores, each.labels) for each in found]
         describe = None
         if isinstance(raw, LateMaps):
             share = None if embeddings == "late" else DENSE_SHARE
@@ -243,6 +247,11 @@ class YOLO11JDE(nn.Module):
         if height % largest or width % largest:
             msg = f"image height and width must be multiples of {largest}, got {height}x{width}: pad the images first"
             raise ValueError(msg)
+
+
+def _no_embeddings(images: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
+    """Embeddings of width 0."""
+    return torch.zeros((len(anchors), 0), device=images.device)
 
 
 def _replace_head(old: Detect, embed_dim: int, reid_branch: ReIDKind, reid_fusion: bool) -> JDEHead:
