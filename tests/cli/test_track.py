@@ -145,8 +145,6 @@ def test_compiled_before_the_clock_runs(folder, weights, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("option", "value"), [("--embeddings", "lazy"), ("--compile", "fast"), ("--precision", "int4")]
 )
-    ("option", "value"), [("--embeddings", "lazy"), ("--compile", "fast"), ("--precision", "int4")]
-)
 def test_unknown_way_to_run(folder, weights, tmp_path, capsys, option, value):
     assert run(folder, weights, tmp_path / "out", option, value) == 2
     assert f"argument {option}: invalid choice: '{value}'" in capsys.readouterr().err
