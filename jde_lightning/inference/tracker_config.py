@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
 
 import jde_lightning.tracking
 from jde_lightning.errors import InputError
+from jde_lightning.inference.typed_arguments import typed_arguments
 from jde_lightning.structures import Detections, Tracks
 
 _PACKAGE = "jde_lightning.tracking"
@@ -158,13 +158,10 @@ def _nearest(word: str, known: list[str]) -> str:
 
 
 def _instantiate(tracker: type[Any], arguments: dict[str, Any], where: str) -> TrackerLike:
-    """Check the arguments against the types of the constructor, as ``fit`` does, and make the tracker."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(tracker, "init_args")
+    """Check the arguments against the types of the constructor and make the tracker."""
     try:
-        values = parser.parse_object({"init_args": arguments}).init_args.as_dict()
-        made: TrackerLike = tracker(**values)
-    except (ArgumentError, ValueError, TypeError) as error:
+        made: TrackerLike = tracker(**typed_arguments(tracker, arguments))
+    except (ValueError, TypeError) as error:
         msg = f"{where}: {' '.join(str(error).split())}"
         raise InputError(msg) from error
     return made
