@@ -1,4 +1,4 @@
-"""An exported network, ready for images as cameras and files give them: numpy, OpenCV and a runtime are all it needs."""
+"""An exported network, ready for images as cameras and files give them. It needs numpy, OpenCV and a runtime."""
 
 from __future__ import annotations
 

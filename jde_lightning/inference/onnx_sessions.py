@@ -77,7 +77,7 @@ def open_session(
 
 
 def _installed(name: str) -> bool:
-    """Whether a runtime can be imported. (Looking for its files would not see one that is broken.)"""
+    """Whether a runtime can be imported; looking for its files would not see one that is broken."""
     try:
         __import__(name)
     except ImportError:

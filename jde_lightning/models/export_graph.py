@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from jde_lightning.models.decode import decode_boxes
+from jde_lightning.models.head import RawMaps
 from jde_lightning.models.network import YOLO11JDE
 
 
@@ -41,7 +42,10 @@ class DetectionGraph(nn.Module):
             ``(B, A, 4)`` float32 boxes, xyxy pixels of the images; ``(B, A)`` float32 confidence of the likeliest class
             and ``(B, A)`` int64, that class; and ``(B, A, D)`` float32 embeddings if they are wanted.
         """
-        raw = self.network(images)
+        return self.decode(self.network(images))
+
+    def decode(self, raw: RawMaps) -> tuple[torch.Tensor, ...]:
+        """Turn the network's maps into what :meth:`forward` returns."""
         scores, labels = raw.scores.sigmoid().max(dim=1)
         found = decode_boxes(raw, self.network.strides), scores, labels
         if not self.appearance:
