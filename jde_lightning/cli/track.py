@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from jde_lightning.cli.options import IMAGE_SIZE_HELP, TRACKER_HELP
+from jde_lightning.cli.options import BACKEND_HELP, IMAGE_SIZE_HELP, TRACKER_HELP, WEIGHTS_HELP
 
 HELP = "track people in a video, a camera, a folder of images or MOTChallenge sequences"
 
@@ -15,6 +15,7 @@ _EPILOG = """\
 examples:
   jde-lightning track street.mp4 --weights last.ckpt --output results --video
   jde-lightning track MOT17/train --weights last.ckpt --split val_half --output results
+  jde-lightning track street.mp4 --weights model.onnx --output results      (of export; needs no torch)
   jde-lightning track 0 --weights last.ckpt --output results --video     (camera; Ctrl-C ends it)
 
 Reading, the network, tracking and drawing overlap. What is interrupted before its end is written too, complete up to
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("source", metavar="SOURCE", help="video file, folder of images, MOT sequence(s), camera number or address")
-    add("--weights", required=True, type=Path, metavar="FILE", help="checkpoint of fit; or YOLO11 weights with --scale")
+    add("--weights", required=True, type=Path, metavar="FILE", help=WEIGHTS_HELP)
     add("--output", required=True, type=Path, metavar="DIR", help="folder for NAME.txt and NAME.mp4")
     add("--video", action="store_true", help="write an annotated video too")
     add("--pictures", action="store_true", help="write annotated frames too, as DIR/NAME/000001.jpg")
@@ -38,22 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--explain", action="store_true", help="write NAME.npz too: embeddings, and why who was matched (see evaluate)")
     group = parser.add_argument_group("tracking")
     add = group.add_argument
-    add("--tracker", default="yolo11_jde", metavar="NAME", help=TRACKER_HELP)
+    add("--tracker", metavar="NAME", help=TRACKER_HELP)
     add("--no-appearance", action="store_true", help="track by motion only")
     add("--split", choices=("all", "train_half", "val_half"), default="all", help="half of each MOT sequence")
     add("--half-convention", choices=("centertrack", "fairmot"), default="centertrack", help="where the halves part")
     group = parser.add_argument_group("detection")
     add = group.add_argument
     add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
-    add("--conf", type=float, default=0.1, metavar="F", help="smallest confidence (default: 0.1)")
-    add("--iou", type=float, default=0.7, metavar="F", help="overlap limit of the suppression (default: 0.7)")
-    add("--max-det", type=int, default=300, metavar="N", help="most detections per image (default: 300)")
+    add("--conf", type=float, metavar="F", help="smallest confidence (default: 0.1)")
+    add("--iou", type=float, metavar="F", help="overlap limit of the suppression (default: 0.7)")
+    add("--max-det", type=int, metavar="N", help="most detections per image (default: 300)")
     add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="frames detected at once (default: 8)")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
     add("--precision", choices=("fp32", "bf16"), default="fp32", help="arithmetic of the network (default: fp32)")
+    add("--backend", choices=("auto", "onnxruntime", "openvino"), default="auto", help=BACKEND_HELP)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,12 +80,13 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(msg)
     sources = open_sources(args.source, args.split, args.half_convention, args.fps, args.reconnect)
     # The tracker's file is checked before the network is loaded, which takes longer.
-    load_tracker_factory(args.tracker)
+    if args.tracker is not None:
+        load_tracker_factory(args.tracker)
 
-    from jde_lightning.inference.predictor import Predictor
+    from jde_lightning.inference.load_predictor import load_predictor, tracker_factory_for
     from jde_lightning.inference.tracking_run import track_sources
 
-    predictor = Predictor.from_checkpoint(
+    predictor = load_predictor(
         args.weights,
         image_size=args.imgsz,
         conf=args.conf,
@@ -92,9 +95,9 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         precision=args.precision,
         scale=args.scale,
+        backend=args.backend,
     )
-    appearance = predictor.appearance and not args.no_appearance
-    factory = load_tracker_factory(args.tracker, appearance, args.explain)
+    factory = tracker_factory_for(predictor, args.weights, args.tracker, not args.no_appearance, args.explain)
     wanted = {"video": args.video, "pictures": args.pictures, "explain": args.explain}
     for summary in track_sources(sources, predictor, factory, args.output, args.batch_size, **wanted):
         stages = ", ".join(f"{stage} {value:.1f}" for stage, value in summary.milliseconds().items())

@@ -125,6 +125,9 @@ class OnnxPredictor:
         found = [find(each, len(indices)) for each, indices in zip(outputs, prepared.indices, strict=True)]
         return restore_order(found, prepared)
 
+    def synchronize(self) -> None:
+        """Nothing is left to wait for: :meth:`forward` returns when its arrays are there."""
+
     def _fit(self, image: ImageArray) -> tuple[ImageArray, Letterbox]:
         if self.facts.fixed_size is not None:
             return letterbox_into(image, *self.facts.fixed_size)

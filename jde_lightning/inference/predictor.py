@@ -157,6 +157,11 @@ class Predictor:
             found = [self.network.decode(raw, conf=self.conf, iou=self.iou, max_det=self.max_det) for raw in maps]
         return restore_order([[self._trained(each) for each in batch] for batch in found], prepared)
 
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given; a clock has to."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
     def _to_device(self, images: list[npt.NDArray[np.uint8]]) -> torch.Tensor:
         """Turn ``(H, W, 3)`` uint8 BGR images of one shape into the network's input."""
         tensor = torch.from_numpy(np.stack(images)).to(self.device).permute(0, 3, 1, 2).flip(1)

@@ -93,6 +93,51 @@ def load_tracker_factory(name_or_path: str | Path, appearance: bool = True, expl
         where, tracker = f"tracker {text}", _tracker_classes()[name]
     else:
         where, (tracker, arguments) = text, _read_yaml(Path(text).expanduser())
+    return _factory(tracker, arguments, where, appearance, explain)
+
+
+def tracker_spec(name_or_path: str | Path) -> dict[str, Any]:
+    """Describe a tracker so that JSON can hold it, for the metadata of an exported network.
+
+    Args:
+        name_or_path: as for :func:`load_tracker_factory`.
+
+    Returns:
+        ``class_path`` and ``init_args``, those that differ from the defaults; infinity as text.
+
+    Raises:
+        InputError: as :func:`load_tracker_factory`.
+    """
+    load_tracker_factory(name_or_path)
+    text = str(name_or_path)
+    if text in _PRESETS:
+        name, arguments = _PRESETS[text]
+    else:
+        tracker, arguments = _read_yaml(Path(text).expanduser())
+        name = tracker.__name__
+    told = {key: str(v) if isinstance(v, float) and not math.isfinite(v) else v for key, v in arguments.items()}
+    return {"class_path": f"{_PACKAGE}.{name}", "init_args": told}
+
+
+def tracker_factory_from_spec(spec: Any, where: str, appearance: bool = True, explain: bool = False) -> TrackerFactory:
+    """Make the factory of a tracker that :func:`tracker_spec` describes.
+
+    Args:
+        spec: ``class_path`` and ``init_args``.
+        where: the file that it comes from, for errors.
+        appearance: as for :func:`load_tracker_factory`.
+        explain: as for :func:`load_tracker_factory`.
+
+    Raises:
+        InputError: if class, key or value are not what they should be.
+    """
+    return _factory(*_checked_spec(spec, where), where, appearance, explain)
+
+
+def _factory(
+    tracker: type[Any], arguments: dict[str, Any], where: str, appearance: bool, explain: bool
+) -> TrackerFactory:
+    """Check the arguments of a tracker and make its factory."""
     known = list(inspect.signature(tracker).parameters)
     unknown = [key for key in arguments if key not in known]
     if unknown:
@@ -133,6 +178,11 @@ def _read_yaml(path: Path) -> tuple[type[Any], dict[str, Any]]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"{path}: not a YAML file: {' '.join(str(error).split())}"
         raise InputError(msg) from error
+    return _checked_spec(content, str(path))
+
+
+def _checked_spec(content: Any, path: str) -> tuple[type[Any], dict[str, Any]]:
+    """Class and arguments that a file names."""
     if not isinstance(content, dict) or "class_path" not in content or set(content) - {"class_path", "init_args"}:
         found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         msg = f"{path}: expected the keys class_path and init_args, found {found or 'nothing'}"
