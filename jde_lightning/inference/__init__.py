@@ -14,6 +14,7 @@ _HOME = {
     "DetectionCache": "jde_lightning.inference.cache",
     "Frame": "jde_lightning.inference.sources",
     "FrameSource": "jde_lightning.inference.sources",
+    "OnnxPredictor": "jde_lightning.inference.onnx_predictor",
     "Predictor": "jde_lightning.inference.predictor",
     "TrackingSummary": "jde_lightning.inference.tracking_run",
     "Trails": "jde_lightning.inference.drawing",
@@ -24,6 +25,8 @@ _HOME = {
     "draw_annotations": "jde_lightning.inference.drawing",
     "draw_detections": "jde_lightning.inference.drawing",
     "draw_tracks": "jde_lightning.inference.drawing",
+    "export_onnx": "jde_lightning.inference.onnx_export",
+    "load_predictor": "jde_lightning.inference.load_predictor",
     "load_tracker_factory": "jde_lightning.inference.tracker_config",
     "open_source": "jde_lightning.inference.sources",
     "open_sources": "jde_lightning.inference.sources",
@@ -45,6 +48,7 @@ __all__ = [
     "DetectionCache",
     "Frame",
     "FrameSource",
+    "OnnxPredictor",
     "Predictor",
     "TrackingSummary",
     "Trails",
@@ -55,6 +59,8 @@ __all__ = [
     "draw_annotations",
     "draw_detections",
     "draw_tracks",
+    "export_onnx",
+    "load_predictor",
     "load_tracker_factory",
     "open_source",
     "open_sources",
@@ -86,6 +92,9 @@ if TYPE_CHECKING:
         tracks_from_supervision,
         tracks_from_ultralytics,
     )
+    from jde_lightning.inference.load_predictor import load_predictor
+    from jde_lightning.inference.onnx_export import export_onnx
+    from jde_lightning.inference.onnx_predictor import OnnxPredictor
     from jde_lightning.inference.predictor import Predictor
     from jde_lightning.inference.sources import Frame, FrameSource, open_source, open_sources
     from jde_lightning.inference.tracker_config import load_tracker_factory

@@ -17,10 +17,12 @@ from jde_lightning.inference.suppression import select_detections, unit_norm
 from jde_lightning.models.export_graph import DetectionGraph
 
 BATCHES = (1, 4)
-LIMITS = {"boxes": 0.1, "scores": 1e-3, "labels": 1e-3, "cosine": 1e-4}
-"""Largest differences allowed: of box sides in pixels, of scores, of the score of a class that was taken instead of the
-likeliest, and of 1 - cosine of the two embeddings of an anchor."""
+LIMITS = {"boxes": 0.1, "scores": 1e-3, "logits": 0.01, "labels": 1e-3, "cosine": 1e-4}
+"""Largest differences allowed: of box sides in pixels; of scores and of their logits (made-up images have few large
+scores, and the small ones differ little whatever a graph computes); of the score of the class that was taken from that
+of the likeliest; of the two embeddings of an anchor, as 1 - cosine."""
 
+_TOLD_SCORES = 1e-4, 1 - 1e-4  # onnxruntime's sigmoid is exact to 1e-7: that is little of a logit between these scores
 _CANDIDATES = 200  # anchors per image that enter the suppression which is checked
 
 
@@ -33,8 +35,7 @@ def check_parity(graph: DetectionGraph, path: Path, sizes: Sequence[tuple[int, i
         sizes: height and width of the images of each round.
 
     Returns:
-        The largest differences over all anchors: ``boxes`` in pixels, ``scores``, ``labels`` (by how much the class
-        that was taken is less likely than the likeliest), and ``cosine`` (1 - cosine of the two embeddings).
+        The largest differences over all anchors, by the names in :data:`LIMITS`.
 
     Raises:
         ParityError: if one is above its limit in :data:`LIMITS`, or a value is not finite.
@@ -121,6 +122,7 @@ def _differences(
         return float(values.max(initial=0)) if np.isfinite(values).all() else np.inf
 
     differences = {name: largest(np.abs(found[name] - expected[name])) for name in ("boxes", "scores")}
+    differences["logits"] = largest(np.abs(_logits(found["scores"]) - _logits(expected["scores"])))
     chosen = np.take_along_axis(classes, found["labels"][:, None], axis=1)[:, 0]
     differences["labels"] = largest(expected["scores"] - chosen)
     if "embeddings" in expected:
@@ -128,6 +130,12 @@ def _differences(
         other = unit_norm(expected["embeddings"].reshape(pair.shape).astype(np.float64))
         differences["cosine"] = largest(1 - (pair.astype(np.float64) * other).sum(axis=1))
     return differences
+
+
+def _logits(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The logits of scores, the small and the large ones cut off."""
+    likely = np.clip(scores.astype(np.float64), *_TOLD_SCORES)
+    return np.log(likely / (1 - likely))
 
 
 def _refuse(path: Path, worst: dict[str, float], where: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import onnx
-from onnx import parser
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
 
 _DENSE = "dense_"
 _POOLED_SHARE = 0.5  # of the confidence of a box, as in models/decode.py
@@ -134,6 +136,8 @@ def add_suppression(
         the most confident first: ``boxes (N, 4)``, ``scores (N,)``, ``labels (N,)``, ``image_indices (N,)`` and
         ``embeddings (N, D)`` of unit norm.
     """
+    from onnx import parser  # of the extra `export`
+
     model = _with_dense_names(model)
     looks = any(output.name == "dense_embeddings" for output in model.graph.output)
     pooled = {"best": _BEST, "mean": _MEAN.format(share=_POOLED_SHARE)}[pooling] if looks else ""
@@ -161,7 +165,7 @@ def add_suppression(
 
 def _with_dense_names(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy whose outputs are called ``dense_boxes`` and so on."""
-    copy = onnx.ModelProto()
+    copy = type(model)()
     copy.CopyFrom(model)
     names = {output.name for output in copy.graph.output}
     for node in copy.graph.node:
