@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -59,9 +59,11 @@ def load_predictor(
     if backend != "auto":
         msg = f"{weights}: backend {backend} runs exported networks; write one with `jde-lightning export --weights "
         raise InputError(msg + f"{weights} --output {weights.stem}{EXPORTED}`")
-    if find_spec("torch") is None:
+    try:
+        import_module("torch")
+    except ImportError as error:
         msg = f"{weights}: checkpoints need torch, which is not installed; export the network where it is, with "
-        raise InputError(msg + "`jde-lightning export`, and give the .onnx file")
+        raise InputError(msg + "`jde-lightning export`, and give the .onnx file") from error
     from jde_lightning.inference.predictor import Predictor
 
     return Predictor.from_checkpoint(weights, device=device, precision=precision, scale=scale, **given)

@@ -21,8 +21,8 @@ WITHOUT_TORCH = """
 import sys
 
 class Blocked:
-    names = {"torch", "torchvision", "lightning", "ultralytics", "torchmetrics", "scipy", "sklearn", "onnx", "onnxscript",
-             "pytorch_metric_learning", "faster_coco_eval", "jsonargparse", "tensorboard", "matplotlib", "PIL", "pandas"}
+    names = {"torch", "torchvision", "lightning", "ultralytics", "torchmetrics", "scipy", "sklearn", "onnx", "pandas",
+             "pytorch_metric_learning", "faster_coco_eval", "jsonargparse", "tensorboard", "matplotlib", "PIL"}
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.names:

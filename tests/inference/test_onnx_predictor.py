@@ -1,3 +1,5 @@
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ def images():
 
 def same(found, expected, pixels=0.05):
     """The same detections; where two are equally sure, in any order."""
-    assert len(found) == len(expected) > 2
+    assert len(found) == len(expected) > 1
     mine, theirs = (np.lexsort((d.boxes[:, 0].round(1), d.scores.round(4))) for d in (found, expected))
     np.testing.assert_allclose(found.boxes[mine], expected.boxes[theirs], atol=pixels)
     np.testing.assert_allclose(found.scores[mine], expected.scores[theirs], atol=1e-4)
@@ -56,9 +58,9 @@ def test_finds_the_same_with_the_suppression_inside(small_exports, images, backe
     assert (inside.conf, inside.iou, inside.max_det) == tuple(INSIDE.values())
     for found, wanted in zip(inside.detect(images), expected, strict=True):
         same(found, wanted)
-    surer = OnnxPredictor(small_exports.suppressing, conf=0.5, max_det=6, backend=backend).detect(images)
+    surer = OnnxPredictor(small_exports.suppressing, conf=0.4, max_det=4, backend=backend).detect(images)
     for found, wanted in zip(surer, expected, strict=True):
-        same(found, wanted[wanted.scores > 0.5][:6])
+        same(found, wanted[wanted.scores > 0.4][:4])
 
 
 def test_three_steps_are_detect_and_the_size_can_be_another(small_exports, images):
@@ -198,7 +200,7 @@ def test_weights_choose_the_predictor(small_exports, tmp_path, monkeypatch):
         load_predictor(small_exports.dense, scale="n")
     with pytest.raises(InputError, match=r"backend openvino runs exported networks; write one with .* best\.onnx`"):
         load_predictor(small_exports.checkpoint, backend="openvino")
-    monkeypatch.setattr("jde_lightning.inference.load_predictor.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"best\.ckpt: checkpoints need torch, which is not installed; export the"):
         load_predictor(small_exports.checkpoint)
 
