@@ -20,7 +20,7 @@ _HOME = {
     "ground_truth_from_annotations": "jde_lightning.metrics.in_memory",
     "hardest_negatives": "jde_lightning.metrics.hard_pairs",
     "hardest_positives": "jde_lightning.metrics.hard_pairs",
-    "identity_silhouettes": "jde_lightning.metrics.identity_silhouettes",
+    "identity_silhouettes": "jde_lightning.metrics.per_identity",
     "nearest_neighbours": "jde_lightning.metrics.hard_pairs",
     "pair_histograms": "jde_lightning.metrics.verification",
     "project": "jde_lightning.metrics.projection",
@@ -62,9 +62,9 @@ if TYPE_CHECKING:
     from jde_lightning.metrics.embeddings import embedding_metrics
     from jde_lightning.metrics.folders import evaluate_folder
     from jde_lightning.metrics.hard_pairs import hardest_negatives, hardest_positives, nearest_neighbours
-    from jde_lightning.metrics.identity_silhouettes import identity_silhouettes
     from jde_lightning.metrics.in_memory import ground_truth_from_annotations, result_rows, write_results
     from jde_lightning.metrics.mot_challenge import MOTRows, read_ground_truth, read_results
+    from jde_lightning.metrics.per_identity import identity_silhouettes
     from jde_lightning.metrics.projection import project
     from jde_lightning.metrics.time_gaps import distances_by_time_gap
     from jde_lightning.metrics.tracking import MultiClassTrackingMetrics, TrackingMetrics
