@@ -20,10 +20,10 @@ _HOME = {
     "TrackingSummary": "jde_lightning.inference.tracking_run",
     "Trails": "jde_lightning.inference.drawing",
     "VideoWriter": "jde_lightning.inference.video",
-    "annotated": "jde_lightning.inference.box_embeddings",
+    "describe_annotated": "jde_lightning.inference.box_embeddings",
     "collect_embeddings": "jde_lightning.inference.embedding_collection",
     "detect_sequences": "jde_lightning.inference.cache_building",
-    "detected": "jde_lightning.inference.box_embeddings",
+    "describe_detected": "jde_lightning.inference.box_embeddings",
     "draw_annotations": "jde_lightning.inference.drawing",
     "draw_detections": "jde_lightning.inference.drawing",
     "draw_tracks": "jde_lightning.inference.drawing",
@@ -52,10 +52,10 @@ __all__ = [
     "TrackingSummary",
     "Trails",
     "VideoWriter",
-    "annotated",
     "collect_embeddings",
+    "describe_annotated",
+    "describe_detected",
     "detect_sequences",
-    "detected",
     "draw_annotations",
     "draw_detections",
     "draw_tracks",
@@ -75,7 +75,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from jde_lightning.inference.annotated_frames import AnnotatedFrame, frames_of_index, frames_of_sources
-    from jde_lightning.inference.box_embeddings import annotated, detected, embed_boxes
+    from jde_lightning.inference.box_embeddings import describe_annotated, describe_detected, embed_boxes
     from jde_lightning.inference.cache import CachedSequence, CacheOrigin, DetectionCache, read_cache, write_cache
     from jde_lightning.inference.cache_building import detect_sequences
     from jde_lightning.inference.detection_files import read_detection_files

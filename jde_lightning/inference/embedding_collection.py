@@ -44,9 +44,9 @@ def collect_embeddings(
     Args:
         frames: images with what is annotated in them, such as
             :func:`~jde_lightning.inference.annotated_frames.frames_of_index` gives.
-        describe: finds boxes and describes them, such as :func:`~jde_lightning.inference.box_embeddings.detected` and
-            :func:`~jde_lightning.inference.box_embeddings.annotated` give; or any function of frames, which may look
-            up detections that are there already.
+        describe: finds boxes and describes them, such as ``describe_detected`` and ``describe_annotated`` of
+            :mod:`~jde_lightning.inference.box_embeddings` give; or any function of frames, which may look up
+            detections that are there already.
         output: the file, ``.parquet`` (needs pyarrow) or ``.npz``. Crops lie beside it, see
             :func:`~jde_lightning.inference.embedding_table.crops_path`. Both are written whole or not at all.
         batch_size: frames that are described at once.
@@ -62,17 +62,21 @@ def collect_embeddings(
     Raises:
         InputError: if boxes have no embeddings, or embeddings of several widths; or what ``frames`` raise.
     """
-    with written_whole(output) as table, written_whole(crops_path(output)) as archive:
-        with CropWriter(archive, crop_size) as crops, contextlib.ExitStack() as stack:
-            rows = _Rows(table, crops, iou, stack)
-            source = iter(frames)
-            with tqdm(total=total, desc="embed", unit="frame", disable=None if progress else True) as bar:
-                while batch := list(islice(source, batch_size)):
-                    for frame, found in zip(batch, describe(batch), strict=True):
-                        rows.add(frame, found)
-                    bar.update(len(batch))
-                    bar.set_postfix_str(f"{rows.count} boxes", refresh=False)
-            rows.finish({**(meta or {}), "crop_size": list(crop_size), "iou": iou})
+    source = iter(frames)
+    with (
+        written_whole(output) as table,
+        written_whole(crops_path(output)) as archive,
+        CropWriter(archive, crop_size) as crops,
+        contextlib.ExitStack() as stack,
+        tqdm(total=total, desc="embed", unit="frame", disable=None if progress else True) as bar,
+    ):
+        rows = _Rows(table, crops, iou, stack)
+        while batch := list(islice(source, batch_size)):
+            for frame, found in zip(batch, describe(batch), strict=True):
+                rows.add(frame, found)
+            bar.update(len(batch))
+            bar.set_postfix_str(f"{rows.count} boxes", refresh=False)
+        rows.finish({**(meta or {}), "crop_size": list(crop_size), "iou": iou})
     return EmbeddingTable.open(output)
 
 
