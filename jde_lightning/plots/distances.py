@@ -98,7 +98,7 @@ def plot_distance_by_time_gap(
         axes.fill_between(x, values[:, 0], values[:, 2], color=color, alpha=0.2, linewidth=0)
         axes.plot(x, values[:, 1], color=color, marker="o", markersize=4, label=label)
     ticks = [
-        f"{low:g}–{high:g}\n{_short(count)}"
+        f"{low:g} to {high:g}\n{_short(count)}"
         for low, high, count in zip(seconds[:-1], seconds[1:], numbers[0].tolist(), strict=True)
     ]
     axes.set_xticks(x, ticks, fontsize=8)
