@@ -64,20 +64,21 @@ def plot_embedding_map(
     axes.set_yticks([])
     axes.margins(0.06)
     if picture_of is not None:
-        for row in _spread(xy, np.concatenate([known, unknown]), max_pictures):
+        for row in _spread(xy, known, unknown, max_pictures):
             _add_picture(axes, xy[row], picture_of(int(row)), int(ids[row]))
     add_note(figure, note)
     return figure
 
 
-def _spread(xy: npt.NDArray[Any], rows: npt.NDArray[np.int64], most: int) -> list[int]:
+def _spread(xy: npt.NDArray[Any], known: npt.NDArray[np.int64], unknown: npt.NDArray[np.int64], most: int) -> list[int]:
     """Rows whose pictures do not cover each other: each the first that is far enough from all before it."""
+    rng = np.random.default_rng(0)
+    # one after the other from everywhere, not the first identities first
+    rows = np.concatenate([rng.permutation(known), rng.permutation(unknown)])
     extent = np.maximum(np.ptp(xy[rows], axis=0), 1e-12)
     places = xy[rows] / extent
-    # one after the other from everywhere, not the first identities first
-    order = np.random.default_rng(0).permutation(len(rows))
     chosen: list[int] = []
-    for position in order.tolist():
+    for position in range(len(rows)):
         apart = np.abs(places[chosen] - places[position]) / (_ROOM, 1.6 * _ROOM)
         if len(chosen) < most and (not len(chosen) or apart.max(axis=1).min() >= 1):
             chosen.append(position)

@@ -57,14 +57,14 @@ def plot_silhouettes(
     axes.set_yticks(places, [f"{called[i]}{others[i]} ({sizes[i]})" for i in order], fontsize=7)
     axes.set_ylim(-0.6, len(order) - 0.4)
     mean = float(np.average(values, weights=sizes))
-    axes.axvline(mean, color="0.25", linestyle="--", linewidth=1, label=f"all {sizes.sum():,} embeddings: {mean:.2f}")
+    axes.axvline(mean, color="0.25", linestyle="--", linewidth=1)
     axes.axvline(0, color="0.6", linewidth=0.8)
     left, right = min(-0.1, values[order].min(), mean), max(0.1, values[order].max(), mean)
     axes.set_xlim(max(-1.02, left - 0.05), min(1.02, right + 0.05))
     axes.set_xlabel("mean silhouette (cosine); in brackets, number of embeddings")
-    axes.set_title(_TITLE + (f": the {most} worst of {len(ids)}" if len(ids) > most else ""))
+    shown = f"; the {most} worst of {len(ids)}" if len(ids) > most else ""
+    axes.set_title(f"{_TITLE} (all {sizes.sum():,} embeddings: {mean:.2f}{shown})")
     axes.grid(alpha=0.3, axis="x")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
     add_note(figure, "; ".join(filter(None, ["→ who it is closest to" if closest is not None else "", note])))
     return figure
