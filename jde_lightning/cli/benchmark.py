@@ -10,7 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jde_lightning.cli.options import BACKEND_HELP, IMAGE_SIZE_HELP, TRACKER_HELP, WEIGHTS_HELP
+from jde_lightning.cli.options import (
+    IMAGE_SIZE_HELP,
+    TRACKER_HELP,
+    WEIGHTS_HELP,
+    add_backend_option,
+    add_network_speed_options,
+    network_speed,
+)
 
 if TYPE_CHECKING:
     from jde_lightning.inference.frames import FrameSource
@@ -61,9 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=1, metavar="N", help="frames detected at once (default: 1, as of a camera)")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
-    add("--precision", choices=("fp32", "bf16"), default="fp32", help="arithmetic of the network (default: fp32)")
-    add("--backend", choices=("auto", "onnxruntime", "openvino"), default="auto", help=BACKEND_HELP)
+    add_network_speed_options(group)
+    add_backend_option(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,10 +107,9 @@ def run(args: argparse.Namespace) -> int:
             conf=args.conf,
             iou=args.iou,
             max_det=args.max_det,
-            device=args.device,
-            precision=args.precision,
             scale=args.scale,
             backend=args.backend,
+            **network_speed(args),
         )
         factory = tracker_factory_for(predictor, args.weights, args.tracker)
         source = FirstFrames(whole, args.frames)
@@ -120,10 +125,9 @@ def run(args: argparse.Namespace) -> int:
         for _ in range(args.repeats):
             speed.repeats.append(measure_end_to_end(source, predictor, factory, folder, args.batch_size, args.video))
         peer = _measure_peer(args, predictor, path) if args.vs else None
-    settings = {
-        name: getattr(args, name) for name in ("source", "tracker", "batch_size", "device", "precision", "video")
-    }
-    settings["runtime"] = getattr(predictor, "description", "torch")
+    given = ("source", "tracker", "batch_size", *network_speed(args), "video")
+    settings = {name: getattr(args, name) for name in given}
+    settings["runtime"] = getattr(predictor, "description", predictor.backend)
     report: dict[str, Any] = {
         "environment": describe_environment(),
         "settings": {**settings, "weights": str(args.weights), "image_size": predictor.image_size},

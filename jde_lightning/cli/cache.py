@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jde_lightning.cli.options import BACKEND_HELP, IMAGE_SIZE_HELP, WEIGHTS_HELP
+from jde_lightning.cli.options import (
+    IMAGE_SIZE_HELP,
+    WEIGHTS_HELP,
+    add_backend_option,
+    add_network_speed_options,
+    network_speed,
+)
 
 if TYPE_CHECKING:
     from jde_lightning.inference.cache import CacheOrigin, DetectionCache
@@ -60,9 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="frames detected at once (default: 8)")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
-    add("--precision", choices=("fp32", "bf16"), default="fp32", help="arithmetic of the network (default: fp32)")
-    add("--backend", choices=("auto", "onnxruntime", "openvino"), default="auto", help=BACKEND_HELP)
+    add_network_speed_options(group)
+    add_backend_option(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -113,10 +118,9 @@ def _of_network(args: argparse.Namespace) -> DetectionCache:
         conf=args.conf,
         iou=args.iou,
         max_det=args.max_det,
-        device=args.device,
-        precision=args.precision,
         scale=args.scale,
         backend=args.backend,
+        **network_speed(args),
     )
     origin = origin_of_network(predictor, args.weights)
     expected = {source.name: source.length for source in sources}

@@ -35,9 +35,8 @@ def origin_of_network(predictor: Predictor | OnnxPredictor, weights: Path) -> Ca
         "precision": predictor.precision,
         "class_names": predictor.class_names,
     }
-    backend = getattr(predictor, "backend", None)
-    if backend is not None:  # of an exported network; the runtimes round differently
-        settings["backend"] = backend
+    if predictor.backend != "torch":  # the runtimes of exported networks round differently
+        settings["backend"] = predictor.backend
     return CacheOrigin(weights.name, file_sha256([weights]), settings)
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from jde_lightning.inference.onnx_sessions import Backend
     from jde_lightning.inference.predictor import Predictor
     from jde_lightning.models.architecture import Scale
+    from jde_lightning.models.compiling import CompileMode
+    from jde_lightning.models.network import EmbeddingMode
 
 EXPORTED = ".onnx"
 DEFAULT_TRACKER = "yolo11_jde"
@@ -28,6 +30,8 @@ def load_predictor(
     device: str = "auto",
     precision: Literal["fp32", "bf16"] = "fp32",
     scale: Scale | None = None,
+    embeddings: EmbeddingMode = "auto",
+    compile: CompileMode = "none",
     backend: Backend = "auto",
 ) -> Predictor | OnnxPredictor:
     """Load a network, whichever way it is stored.
@@ -42,6 +46,8 @@ def load_predictor(
         device: as the predictor takes it.
         precision: as the predictor takes it.
         scale: size of the network, only for YOLO11 weights of others.
+        embeddings: as for the checkpoint's predictor; an exported network has them everywhere, or ``none`` are wanted.
+        compile: as for the checkpoint's predictor; ``none`` for an exported network.
         backend: of an exported network; ``auto`` for a checkpoint.
 
     Raises:
@@ -50,12 +56,11 @@ def load_predictor(
     options: dict[str, Any] = {"image_size": image_size, "conf": conf, "iou": iou, "max_det": max_det}
     given = {name: value for name, value in options.items() if value is not None}
     if weights.suffix.lower() == EXPORTED:
-        if scale is not None:
-            msg = f"{weights}: an exported network knows its scale; leave --scale out"
-            raise InputError(msg)
+        _refuse_options_of_torch(weights, scale, embeddings, compile)
         from jde_lightning.inference.onnx_predictor import OnnxPredictor
 
-        return OnnxPredictor(weights, device=device, precision=precision, backend=backend, **given)
+        wanted = embeddings != "none"
+        return OnnxPredictor(weights, device=device, precision=precision, backend=backend, appearance=wanted, **given)
     if backend != "auto":
         msg = f"{weights}: backend {backend} runs exported networks; write one with `jde-lightning export --weights "
         raise InputError(msg + f"{weights} --output {weights.stem}{EXPORTED}`")
@@ -66,7 +71,22 @@ def load_predictor(
         raise InputError(msg + "`jde-lightning export`, and give the .onnx file") from error
     from jde_lightning.inference.predictor import Predictor
 
-    return Predictor.from_checkpoint(weights, device=device, precision=precision, scale=scale, **given)
+    return Predictor.from_checkpoint(
+        weights, device=device, precision=precision, scale=scale, embeddings=embeddings, compile=compile, **given
+    )
+
+
+def _refuse_options_of_torch(weights: Path, scale: str | None, embeddings: str, compile: str) -> None:
+    """Refuse what only a checkpoint leaves open."""
+    if scale is not None:
+        msg = f"{weights}: an exported network knows its scale; leave --scale out"
+    elif embeddings == "late":
+        msg = f"{weights}: an exported network computes its embeddings everywhere; leave --embeddings late out"
+    elif compile != "none":
+        msg = f"{weights}: torch.compile is for checkpoints; leave --compile {compile} out"
+    else:
+        return
+    raise InputError(msg)
 
 
 def tracker_factory_for(

@@ -36,8 +36,10 @@ class OnnxPredictor:
         precision: ``bf16`` is for the backend ``openvino``; boxes and scores are float32 either way.
         backend: ``onnxruntime``, ``openvino``, or ``auto``: the first of them that is installed.
         threads: of the CPU; ``OMP_NUM_THREADS`` if omitted, and all where that is not set.
+        appearance: whether embeddings are wanted, if the file has any.
 
     Attributes:
+        backend: what runs the graph: ``onnxruntime`` or ``openvino``.
         facts: what the file says about itself.
         class_names: names of the classes.
         appearance: whether detections come with embeddings.
@@ -60,6 +62,7 @@ class OnnxPredictor:
         precision: Literal["fp32", "bf16"] = "fp32",
         backend: Backend = "auto",
         threads: int | None = None,
+        appearance: bool = True,
     ) -> None:
         self._session = open_session(Path(path), backend, device, precision, threads)
         self.facts = facts = ExportFacts.from_metadata(self._session.metadata, path)
@@ -72,7 +75,7 @@ class OnnxPredictor:
         check_options(self.image_size, self.conf, self.iou, self.max_det)
         self._check_fixed(path)
         self.class_names = list(facts.class_names)
-        self.appearance = facts.embed_dim is not None
+        self.appearance = appearance and facts.embed_dim is not None
         self.tracker = facts.tracker
         self.backend = self._session.description.split()[0]
         self.description = self._session.description
@@ -125,6 +128,16 @@ class OnnxPredictor:
         found = [find(each, len(indices)) for each, indices in zip(outputs, prepared.indices, strict=True)]
         return restore_order(found, prepared)
 
+    def warm_up(self, height: int, width: int, batch_size: int = 1) -> None:
+        """Compile and allocate for images of a size, so that the first of them are not slow.
+
+        Args:
+            height: of the images, in pixels.
+            width: of the images, in pixels.
+            batch_size: images that will be detected at once.
+        """
+        self.detect([np.zeros((height, width, 3), np.uint8)] * batch_size)
+
     def synchronize(self) -> None:
         """Nothing is left to wait for: :meth:`forward` returns when its arrays are there."""
 
@@ -135,7 +148,7 @@ class OnnxPredictor:
 
     def _select(self, outputs: Outputs, count: int) -> list[Detections]:
         """Suppress among all anchors of each image."""
-        looks = outputs.get("embeddings")
+        looks = outputs["embeddings"] if self.appearance else None
         return [
             select_detections(
                 outputs["boxes"][i],

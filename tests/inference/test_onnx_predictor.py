@@ -198,11 +198,23 @@ def test_weights_choose_the_predictor(small_exports, tmp_path, monkeypatch):
     assert (predictor.conf, predictor.iou, predictor.max_det) == (0.4, 0.7, 300)
     with pytest.raises(InputError, match=r"dense\.onnx: an exported network knows its scale"):
         load_predictor(small_exports.dense, scale="n")
+    with pytest.raises(InputError, match=r"dense\.onnx: .* everywhere; leave --embeddings late out"):
+        load_predictor(small_exports.dense, embeddings="late")
+    with pytest.raises(InputError, match=r"dense\.onnx: torch\.compile is for checkpoints"):
+        load_predictor(small_exports.dense, compile="default")
     with pytest.raises(InputError, match=r"backend openvino runs exported networks; write one with .* best\.onnx`"):
         load_predictor(small_exports.checkpoint, backend="openvino")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"best\.ckpt: checkpoints need torch, which is not installed; export the"):
         load_predictor(small_exports.checkpoint)
+
+
+def test_embeddings_that_are_not_wanted_are_left_out(small_exports, images):
+    for path in (small_exports.dense, small_exports.suppressing):
+        predictor = load_predictor(path, embeddings="none")
+        predictor.warm_up(72, 128)
+        assert not predictor.appearance
+        assert predictor.detect(images[:1])[0].embeddings is None
 
 
 def test_the_tracker_is_the_one_asked_for_then_the_files_then_the_papers(small_exports):
