@@ -122,7 +122,7 @@ def test_nobody_known_is_said(weights, data, tmp_path, caplog):
         (["x", "--crop-size", "0", "5"], 2, "--crop-size must be at least 1 pixel, got 0 5"),
         (["x", "--output", "table.csv"], 2, "a table is a .parquet or .npz file"),
         (["nowhere"], 1, "nowhere: no such file or folder"),
-        (["--config", "nowhere.yaml"], 1, "nowhere.yaml: no such file"),
+        (["--config", "nowhere.yaml"], 2, "nowhere.yaml: no such file"),
     ],
 )
 def test_wrong_commands(words, code, text, tmp_path, monkeypatch, capsys):
