@@ -33,6 +33,7 @@ from jde_lightning.callbacks.phases import Phases
 from jde_lightning.callbacks.pictures import Pictures
 from jde_lightning.callbacks.prediction_writer import PredictionWriter
 from jde_lightning.callbacks.preemption import EXIT_CODE, Preemption
+from jde_lightning.callbacks.projector import Projector
 from jde_lightning.callbacks.rehearsal import Rehearsal
 from jde_lightning.callbacks.retrieval import Retrieval
 from jde_lightning.callbacks.run_folder import run_folder
@@ -61,6 +62,7 @@ _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "view_retrieval": ViewRetrieval,
     "tracking_hota": TrackingHOTA,
     "pictures": Pictures,
+    "projector": Projector,
     "checkpoint": Checkpoint,
     "prediction_writer": PredictionWriter,
     "run_summary": RunSummary,
