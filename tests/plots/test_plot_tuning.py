@@ -90,7 +90,7 @@ def test_the_landscape_has_a_cell_for_every_pair_of_values_and_marks_the_setting
     assert [text.get_text() for text in axes.get_yticklabels()] == ["5", "10", "20"]
     bold = [(text.get_position(), text.get_text()) for text in axes.texts if text.get_fontweight() == "bold"]
     assert bold == [((1, 0), "45.0")]
-    assert axes.collections[0].get_offsets() == pytest.approx(np.array([[0.5, 1.5]]))
+    assert np.asarray(axes.collections[0].get_offsets()) == pytest.approx(np.array([[0.5, 1.5]]))
 
 
 def test_the_landscape_of_nothing_says_so_and_a_wrong_shape_is_refused():

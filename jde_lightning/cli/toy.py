@@ -1,0 +1,92 @@
+"""A training of a minute and a half, and the run that a notebook looks at."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+from pathlib import Path
+
+import jde_lightning
+from jde_lightning.cli import main
+from jde_lightning.errors import InputError
+
+RUN_VARIABLE = "JDE_RUN"
+"""Environment variable that names the run for notebooks to look at."""
+BEST = Path("checkpoints") / "best.ckpt"
+"""The best weights of a run, below its folder."""
+
+_LOG = logging.getLogger(__name__)
+
+
+def repository() -> Path:
+    """The clone that the package is used from.
+
+    Raises:
+        InputError: if the package is installed without one.
+    """
+    folder = Path(jde_lightning.__file__).resolve().parents[1]
+    if not (folder / "configs" / "quickstart.yaml").is_file():
+        msg = f"{folder}: no configs/quickstart.yaml; notebooks run in a clone, installed with `pip install -e .`"
+        raise InputError(msg)
+    return folder
+
+
+def toy_command(output: Path) -> list[str]:
+    """Words of a quickstart of a minute and a half on two CPU cores: smaller images, fewer of them, fewer epochs.
+
+    Small batches make up for it: as many steps, each of half the work.
+
+    Args:
+        output: folder for the rendered dataset and the run.
+    """
+    return shlex.split(
+        f"fit --config {shlex.quote(str(repository() / 'configs' / 'quickstart.yaml'))} --trainer.max_epochs 5 "
+        "--trainer.check_val_every_n_epoch 1 --trainer.enable_progress_bar false "
+        "--data.image_size 256 --data.batch_size 4 --data.synthetic.train_sequences 3 "
+        f"--data.root {shlex.quote(str(output / 'synthetic'))} --trainer.default_root_dir {shlex.quote(str(output))}"
+    )
+
+
+def newest_run(folder: Path) -> Path | None:
+    """The run below a folder that saved its best weights last.
+
+    Args:
+        folder: of run folders, at any depth; may be missing.
+
+    Returns:
+        The run's folder, ``None`` if there is none.
+    """
+    found = [path for path in folder.glob(f"**/{BEST}") if (path.parents[1] / "config.yaml").is_file()]
+    return max(found, key=lambda path: path.stat().st_mtime).parents[1] if found else None
+
+
+def run_to_look_at(folder: Path) -> Path:
+    """The run that the environment variable ``JDE_RUN`` names, or the newest below a folder, or a toy's.
+
+    Args:
+        folder: of the runs; the toy is trained in ``notebooks`` in it, where there is no run yet.
+
+    Returns:
+        The run's folder, with ``config.yaml`` and ``checkpoints/best.ckpt``.
+
+    Raises:
+        InputError: if the variable names something else, or the toy's training failed.
+    """
+    chosen = os.environ.get(RUN_VARIABLE)
+    if chosen:
+        run = Path(chosen).expanduser()
+        missing = [name for name in (BEST, Path("config.yaml")) if not (run / name).is_file()]
+        if missing:
+            msg = f"{RUN_VARIABLE}={chosen}: no {missing[0]} in it; expected the folder of a run, such as version_0"
+            raise InputError(msg)
+        return run
+    run = newest_run(folder)
+    if run is None:
+        _LOG.warning("no run in %s: training a toy, which takes a minute or two", folder)
+        if main(toy_command(folder / "notebooks")):
+            msg = "the toy's training failed; what it wrote above says why"
+            raise InputError(msg)
+        run = newest_run(folder)
+        assert run is not None
+    return run
