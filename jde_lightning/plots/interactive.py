@@ -1,6 +1,7 @@
 """A map of embeddings for the browser: crops on hover, nearest neighbours on a click.
 
-It is a piece of HTML that needs no server: it works wherever HTML with scripts is shown: in Jupyter, in VS Code, in a saved notebook, in a report.
+It is a piece of HTML that needs no server: it works wherever HTML with scripts is shown, such as in Jupyter, in VS
+Code, in a saved notebook or in a report.
 """
 
 from __future__ import annotations
