@@ -10,12 +10,12 @@ from typing import NamedTuple
 import lightning.pytorch as pl
 import numpy as np
 
-from jde_lightning.callbacks.identity_matching import match_one_to_one
 from jde_lightning.callbacks.projector_files import write_embedding
 from jde_lightning.callbacks.run_folder import run_folder
 from jde_lightning.callbacks.validation import ValidationCallback, gather_from_ranks
 from jde_lightning.data.images import decode
 from jde_lightning.errors import InputError
+from jde_lightning.metrics.box_matching import match_one_to_one
 from jde_lightning.plots.canvas import Picture
 from jde_lightning.plots.sprites import cut_out, sprite_sheet
 from jde_lightning.structures import NO_IDENTITY, Detections, FloatArray, FrameAnnotations, ValidationOutput
