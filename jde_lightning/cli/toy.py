@@ -13,6 +13,8 @@ from jde_lightning.errors import InputError
 
 RUN_VARIABLE = "JDE_RUN"
 """Environment variable that names the run for notebooks to look at."""
+RUNS_VARIABLE = "JDE_RUNS"
+"""Environment variable that names another folder for runs than ``runs`` in the clone."""
 BEST = Path("checkpoints") / "best.ckpt"
 """The best weights of a run, below its folder."""
 
@@ -30,6 +32,12 @@ def repository() -> Path:
         msg = f"{folder}: no configs/quickstart.yaml; notebooks run in a clone, installed with `pip install -e .`"
         raise InputError(msg)
     return folder
+
+
+def runs_folder() -> Path:
+    """Where notebooks look for runs, and write: the folder that ``JDE_RUNS`` names, or ``runs`` in the clone."""
+    chosen = os.environ.get(RUNS_VARIABLE)
+    return Path(chosen).expanduser().resolve() if chosen else repository() / "runs"
 
 
 def toy_command(output: Path) -> list[str]:
@@ -61,11 +69,10 @@ def newest_run(folder: Path) -> Path | None:
     return max(found, key=lambda path: path.stat().st_mtime).parents[1] if found else None
 
 
-def run_to_look_at(folder: Path) -> Path:
-    """The run that the environment variable ``JDE_RUN`` names, or the newest below a folder, or a toy's.
+def run_to_look_at() -> Path:
+    """The run that the environment variable ``JDE_RUN`` names, or the newest, or a toy's.
 
-    Args:
-        folder: of the runs; the toy is trained in ``notebooks`` in it, where there is no run yet.
+    The toy is trained in ``notebooks`` in :func:`runs_folder`, where there is no run yet.
 
     Returns:
         The run's folder, with ``config.yaml`` and ``checkpoints/best.ckpt``.
@@ -81,6 +88,7 @@ def run_to_look_at(folder: Path) -> Path:
             msg = f"{RUN_VARIABLE}={chosen}: no {missing[0]} in it; expected the folder of a run, such as version_0"
             raise InputError(msg)
         return run
+    folder = runs_folder()
     run = newest_run(folder)
     if run is None:
         _LOG.warning("no run in %s: training a toy, which takes a minute or two", folder)

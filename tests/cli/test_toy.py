@@ -18,30 +18,31 @@ def make_run(folder, age=0):
 
 
 @pytest.fixture(autouse=True)
-def _no_variable(monkeypatch):
+def _variables(monkeypatch, tmp_path):
     monkeypatch.delenv(toy.RUN_VARIABLE, raising=False)
+    monkeypatch.setenv(toy.RUNS_VARIABLE, str(tmp_path / "runs"))
 
 
 def test_the_newest_run_with_weights_and_configuration_is_taken(tmp_path):
     assert toy.newest_run(tmp_path / "missing") is None
-    make_run(tmp_path / "quickstart" / "version_1", age=10)
-    newest = make_run(tmp_path / "quickstart" / "version_0")
-    (make_run(tmp_path / "other", age=-10) / "config.yaml").unlink()
-    assert toy.newest_run(tmp_path) == newest
-    assert toy.run_to_look_at(tmp_path) == newest
+    make_run(tmp_path / "runs" / "quickstart" / "version_1", age=10)
+    newest = make_run(tmp_path / "runs" / "quickstart" / "version_0")
+    (make_run(tmp_path / "runs" / "other", age=-10) / "config.yaml").unlink()
+    assert toy.newest_run(tmp_path / "runs") == newest
+    assert toy.run_to_look_at() == newest
 
 
 def test_the_variable_names_another_run_and_must_name_one(tmp_path, monkeypatch):
     make_run(tmp_path / "runs" / "version_0")
     chosen = make_run(tmp_path / "chosen", age=100)
     monkeypatch.setenv(toy.RUN_VARIABLE, str(chosen))
-    assert toy.run_to_look_at(tmp_path / "runs") == chosen
+    assert toy.run_to_look_at() == chosen
     (chosen / "config.yaml").unlink()
     with pytest.raises(InputError, match=r"chosen: no config.yaml in it; expected the folder of a run"):
-        toy.run_to_look_at(tmp_path / "runs")
+        toy.run_to_look_at()
     monkeypatch.setenv(toy.RUN_VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=r"nowhere: no checkpoints/best.ckpt in it"):
-        toy.run_to_look_at(tmp_path / "runs")
+        toy.run_to_look_at()
 
 
 def test_without_a_run_a_toy_is_trained(tmp_path, monkeypatch):
@@ -53,7 +54,7 @@ def test_without_a_run_a_toy_is_trained(tmp_path, monkeypatch):
         return 0
 
     monkeypatch.setattr(toy, "main", train)
-    assert toy.run_to_look_at(tmp_path / "runs") == tmp_path / "runs" / "notebooks" / "version_0"
+    assert toy.run_to_look_at() == tmp_path / "runs" / "notebooks" / "version_0"
     assert commands == [toy.toy_command(tmp_path / "runs" / "notebooks")]
     assert commands[0][:2] == ["fit", "--config"]
 
@@ -61,7 +62,13 @@ def test_without_a_run_a_toy_is_trained(tmp_path, monkeypatch):
 def test_a_failed_training_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(toy, "main", lambda words: 1)
     with pytest.raises(InputError, match="the toy's training failed"):
-        toy.run_to_look_at(tmp_path)
+        toy.run_to_look_at()
+
+
+def test_runs_are_in_the_clone_unless_a_variable_says_otherwise(tmp_path, monkeypatch):
+    assert toy.runs_folder() == tmp_path / "runs"
+    monkeypatch.delenv(toy.RUNS_VARIABLE)
+    assert toy.runs_folder() == toy.repository() / "runs"
 
 
 def test_paths_with_spaces_stay_whole(tmp_path):
