@@ -30,6 +30,7 @@ _OWN_VERBS = {
     "track": "track",
     "evaluate": "evaluate",
     "cache": "cache",
+    "embed": "embed",
     "tune": "tune",
     "submit": "submit",
     "ablate": "ablate",

@@ -20,14 +20,15 @@ _HOME = {
     "TrackingSummary": "jde_lightning.inference.tracking_run",
     "Trails": "jde_lightning.inference.drawing",
     "VideoWriter": "jde_lightning.inference.video",
-    "annotated": "jde_lightning.inference.box_embeddings",
+    "describe_annotated": "jde_lightning.inference.box_embeddings",
     "collect_embeddings": "jde_lightning.inference.embedding_collection",
     "detect_sequences": "jde_lightning.inference.cache_building",
-    "detected": "jde_lightning.inference.box_embeddings",
+    "describe_detected": "jde_lightning.inference.box_embeddings",
     "draw_annotations": "jde_lightning.inference.drawing",
     "draw_detections": "jde_lightning.inference.drawing",
     "draw_tracks": "jde_lightning.inference.drawing",
     "embed_boxes": "jde_lightning.inference.box_embeddings",
+    "embed_mosaic_views": "jde_lightning.inference.mosaic_views",
     "frames_of_index": "jde_lightning.inference.annotated_frames",
     "frames_of_sources": "jde_lightning.inference.annotated_frames",
     "load_tracker_factory": "jde_lightning.inference.tracker_config",
@@ -52,14 +53,15 @@ __all__ = [
     "TrackingSummary",
     "Trails",
     "VideoWriter",
-    "annotated",
     "collect_embeddings",
+    "describe_annotated",
+    "describe_detected",
     "detect_sequences",
-    "detected",
     "draw_annotations",
     "draw_detections",
     "draw_tracks",
     "embed_boxes",
+    "embed_mosaic_views",
     "frames_of_index",
     "frames_of_sources",
     "load_tracker_factory",
@@ -75,13 +77,14 @@ __all__ = [
 
 if TYPE_CHECKING:
     from jde_lightning.inference.annotated_frames import AnnotatedFrame, frames_of_index, frames_of_sources
-    from jde_lightning.inference.box_embeddings import annotated, detected, embed_boxes
+    from jde_lightning.inference.box_embeddings import describe_annotated, describe_detected, embed_boxes
     from jde_lightning.inference.cache import CachedSequence, CacheOrigin, DetectionCache, read_cache, write_cache
     from jde_lightning.inference.cache_building import detect_sequences
     from jde_lightning.inference.detection_files import read_detection_files
     from jde_lightning.inference.drawing import Trails, draw_annotations, draw_detections, draw_tracks
     from jde_lightning.inference.embedding_collection import collect_embeddings
     from jde_lightning.inference.embedding_table import EmbeddingTable, read_embeddings
+    from jde_lightning.inference.mosaic_views import embed_mosaic_views
     from jde_lightning.inference.predictor import Predictor
     from jde_lightning.inference.sources import Frame, FrameSource, open_source, open_sources
     from jde_lightning.inference.tracker_config import load_tracker_factory

@@ -18,7 +18,7 @@ from jde_lightning.models.box_embeddings import describe_boxes
 from jde_lightning.structures import Detections, FloatArray
 
 
-def detected(predictor: Predictor) -> Describe:
+def describe_detected(predictor: Predictor) -> Describe:
     """Describe the boxes that the detector finds, as a tracker would get them.
 
     Args:
@@ -35,7 +35,7 @@ def detected(predictor: Predictor) -> Describe:
     return describe
 
 
-def annotated(predictor: Predictor) -> Describe:
+def describe_annotated(predictor: Predictor) -> Describe:
     """Describe the annotated objects, found or not, each by its own best anchor; see :func:`embed_boxes`.
 
     Args:

@@ -63,7 +63,7 @@ class CropWriter:
         self.size = size
         self.count = 0
         self._file = path.open("wb")
-        self._directory = tempfile.TemporaryFile(dir=path.parent)
+        self._directory = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # closed on exit
 
     def __enter__(self) -> CropWriter:
         return self
@@ -157,9 +157,7 @@ class CropArchive:
                 file.seek(int(self._offsets[row]))
                 data = file.read(int(self._sizes[row]))
         except FileNotFoundError as error:
-            msg = (
-                f"{self.path}: the crops are missing; they belong beside the embeddings, write both again with `embed`"
-            )
+            msg = f"{self.path}: the crops are missing; they belong beside the embeddings: write both with `embed`"
             raise InputError(msg) from error
         if len(data) != self._sizes[row] or data[:2] != b"\xff\xd8":
             raise InputError(self._broken(row))

@@ -1,4 +1,4 @@
-"""How a table of embeddings is written: Parquet, or NPZ where pyarrow is not installed; row by row, in little memory."""
+"""Files of embeddings: Parquet, or NPZ where pyarrow is not installed; written row by row, in little memory."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _HOME = {
     "identity_silhouettes": "jde_lightning.metrics.per_identity",
     "nearest_neighbours": "jde_lightning.metrics.hard_pairs",
     "pair_histograms": "jde_lightning.metrics.verification",
-    "project": "jde_lightning.metrics.projection",
+    "project_embeddings": "jde_lightning.metrics.projection",
     "read_ground_truth": "jde_lightning.metrics.mot_challenge",
     "read_results": "jde_lightning.metrics.mot_challenge",
     "result_rows": "jde_lightning.metrics.in_memory",
@@ -47,7 +47,7 @@ __all__ = [
     "identity_silhouettes",
     "nearest_neighbours",
     "pair_histograms",
-    "project",
+    "project_embeddings",
     "read_ground_truth",
     "read_results",
     "result_rows",
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from jde_lightning.metrics.in_memory import ground_truth_from_annotations, result_rows, write_results
     from jde_lightning.metrics.mot_challenge import MOTRows, read_ground_truth, read_results
     from jde_lightning.metrics.per_identity import identity_silhouettes
-    from jde_lightning.metrics.projection import project
+    from jde_lightning.metrics.projection import project_embeddings
     from jde_lightning.metrics.time_gaps import distances_by_time_gap
     from jde_lightning.metrics.tracking import MultiClassTrackingMetrics, TrackingMetrics
     from jde_lightning.metrics.usable import balanced_sample, usable_rows
