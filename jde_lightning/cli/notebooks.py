@@ -1,4 +1,4 @@
-"""A training of a minute and a half, and the run that a notebook looks at."""
+"""What notebooks start from: a training of a minute and a half, the run to look at, and its data and tracker."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import os
 import shlex
 from pathlib import Path
 
+import yaml
+
 import jde_lightning
 from jde_lightning.cli import main
 from jde_lightning.errors import InputError
+from jde_lightning.files import read_yaml, written_whole
 
 RUN_VARIABLE = "JDE_RUN"
 """Environment variable that names the run for notebooks to look at."""
@@ -51,7 +54,8 @@ def toy_command(output: Path) -> list[str]:
     return shlex.split(
         f"fit --config {shlex.quote(str(repository() / 'configs' / 'quickstart.yaml'))} --trainer.max_epochs 5 "
         "--trainer.check_val_every_n_epoch 1 --trainer.enable_progress_bar false "
-        "--data.image_size 256 --data.batch_size 4 --data.synthetic.train_sequences 3 "
+        "--trainer.enable_model_summary false --data.image_size 256 --data.batch_size 4 "
+        "--data.synthetic.train_sequences 3 "
         f"--data.root {shlex.quote(str(output / 'synthetic'))} --trainer.default_root_dir {shlex.quote(str(output))}"
     )
 
@@ -98,3 +102,46 @@ def run_to_look_at() -> Path:
         run = newest_run(folder)
         assert run is not None
     return run
+
+
+def validation_sequence(run: Path) -> tuple[Path, str]:
+    """The first sequence that a run is validated on.
+
+    Args:
+        run: the run's folder.
+
+    Returns:
+        The sequence's folder, in the layout of MOTChallenge, and which part of it (``all``, ``train_half`` or
+        ``val_half``), as ``track`` and ``evaluate`` take them.
+
+    Raises:
+        InputError: if the run is validated on something else, or its data are gone.
+    """
+    from jde_lightning.cli.data_config import data_module_from_configs
+    from jde_lightning.data import MOTChallenge
+
+    data = data_module_from_configs([run / "config.yaml"])
+    reader = data.val[0] if data.val else None
+    if not isinstance(reader, MOTChallenge):
+        msg = f"{run}: validated on {type(reader).__name__}, expected sequences of the reader MOTChallenge"
+        raise InputError(msg)
+    index = data.frame_index("val")
+    return index.frame(0).image_path.parents[1], reader.split
+
+
+def write_tracker(run: Path, path: Path) -> Path:
+    """Write the tracker that a run was validated with as a file for ``track --tracker``.
+
+    Args:
+        run: the run's folder.
+        path: the YAML file to write.
+
+    Returns:
+        The file.
+    """
+    config = read_yaml(run / "config.yaml", "the configuration of a run")
+    tracker = (config.get("tracking_hota") or {}).get("tracker")
+    tracker = tracker or {"class_path": "jde_lightning.tracking.YOLO11JDETracker"}
+    with written_whole(path) as temporary:
+        temporary.write_text(yaml.safe_dump(tracker, sort_keys=False), encoding="utf-8")
+    return path
