@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HELP = "embeddings and crops of a dataset, video or folder in one table, to be explored"
 
-PASSES_UNKNOWN_ARGUMENTS = True
+TAKES_DATA_FLAGS = True
 """``--data...`` flags go to the configuration, as in ``fit``."""
 
 _EPILOG = """\
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the table, and say on stdout what is in it.
 
     Args:
-        args: the parsed arguments of :func:`add_arguments`, and ``unknown``: the flags for the configuration.
+        args: the parsed arguments of :func:`add_arguments`, and ``data``: the flags for the configuration.
 
     Returns:
         The exit code.
@@ -97,11 +97,10 @@ def run(args: argparse.Namespace) -> int:
     output = _output_file(args.output, args.overwrite)
     chosen = _frames_of_config(args) if args.config else _frames_of_source(args)
 
-    import numpy as np
-
     from jde_lightning.inference.box_embeddings import describe_annotated, describe_detected
     from jde_lightning.inference.cache_building import origin_of_network
     from jde_lightning.inference.embedding_collection import collect_embeddings
+    from jde_lightning.inference.embedding_table import crops_path
     from jde_lightning.inference.predictor import Predictor
 
     predictor = Predictor.from_checkpoint(
@@ -126,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
         crop_size=tuple(args.crop_size),
         meta={
             "boxes": args.boxes,
-            "frames": chosen.name,
+            "source": chosen.name,
             "class_names": predictor.class_names,
             "origin": {"detector": origin.detector, "sha256": origin.sha256, "version": origin.version}
             | {"settings": origin.settings},
@@ -134,15 +133,12 @@ def run(args: argparse.Namespace) -> int:
         total=chosen.total,
         progress=True,
     )
-    known = int((table.identities >= 0).sum())
-    images = len(
-        np.unique(np.stack([table.sequences.astype(str), table.frames.astype(str), table.images.astype(str)]), axis=1).T
-    )
+    facts = table.meta
     sys.stdout.write(
-        f"{len(table)} boxes of {images} images, {known} of them of {table.meta['identities']} identities, "
-        f"embeddings of width {table.meta['embed_dim']}\n  {table.path}\n  {table.crops.path}\n"
+        f"{len(table)} boxes of {facts['images']} images, {facts['identified']} of them of {facts['identities']} "
+        f"identities, embeddings of width {facts['embed_dim']}\n  {table.path}\n  {crops_path(table.path)}\n"
     )
-    if not known:
+    if not facts["identified"]:
         logging.getLogger(__name__).warning("no box has an identity: %s", _why_nobody_is_known(args, len(table)))
     return 0
 
@@ -163,13 +159,9 @@ def _check(args: argparse.Namespace) -> None:
     """
     from jde_lightning.errors import UsageError
 
-    flags = [word for word in args.unknown if word.startswith("--")]
-    foreign = [word for word in flags if not (args.config and word.startswith("--data"))] or (
-        args.unknown if args.unknown and not flags else []
-    )
     for wrong, msg in (
         (bool(args.source) == bool(args.config), "give either SOURCE or --config: whose frames are to be described?"),
-        (bool(foreign), f"unrecognized arguments: {' '.join(foreign)}"),
+        (args.data and not args.config, f"{' '.join(args.data)}: --data flags change a configuration: give --config"),
         (args.config and args.split != "all", "--split is of MOT sequences; with --config, use --frames"),
         (args.every < 1, f"--every must be at least 1, got {args.every}"),
         (args.batch_size < 1, f"--batch-size must be at least 1, got {args.batch_size}"),
@@ -222,7 +214,7 @@ def _frames_of_config(args: argparse.Namespace) -> _Chosen:
     from jde_lightning.cli.data_config import data_module_from_configs
     from jde_lightning.inference.annotated_frames import every_nth, frames_of_index
 
-    data = data_module_from_configs(args.config, args.unknown)
+    data = data_module_from_configs(args.config, args.data)
     if data.synthetic is not None and not data.synthetic.is_written(data.root):
         data.synthetic.write(data.root)
     index = data.frame_index(args.frames)

@@ -121,9 +121,10 @@ def validation_sequence(run: Path) -> tuple[Path, str]:
     from jde_lightning.data import MOTChallenge
 
     data = data_module_from_configs([run / "config.yaml"])
-    reader = data.val[0] if data.val else None
+    readers = data.readers["val"]
+    reader = readers[0] if readers else None
     if not isinstance(reader, MOTChallenge):
-        msg = f"{run}: validated on {type(reader).__name__}, expected sequences of the reader MOTChallenge"
+        msg = f"{run}: validated on {type(reader).__name__ if reader else 'nothing'}, expected sequences of the reader MOTChallenge"
         raise InputError(msg)
     index = data.frame_index("val")
     return index.frame(0).image_path.parents[1], reader.split

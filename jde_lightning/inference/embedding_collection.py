@@ -59,12 +59,12 @@ def collect_embeddings(
         progress: show a progress bar on stderr.
 
     Returns:
-        The table. Without any box it has no rows.
+        The table, of which nothing is in memory before it is used. Without any box it has no rows.
 
     Raises:
         InputError: if boxes have no embeddings, or embeddings of several widths; or what ``frames`` raise.
     """
-    source = iter(frames)
+    source, images = iter(frames), 0
     with (
         written_whole(output) as table,
         written_whole(crops_path(output)) as archive,
@@ -76,9 +76,10 @@ def collect_embeddings(
         while batch := list(islice(source, batch_size)):
             for frame, found in zip(batch, describe(batch), strict=True):
                 rows.add(frame, found)
+            images += len(batch)
             bar.update(len(batch))
             bar.set_postfix_str(f"{rows.count} boxes", refresh=False)
-        rows.finish({**(meta or {}), "crop_size": list(crop_size), "iou": iou})
+        rows.finish({**(meta or {}), "images": images, "crop_size": list(crop_size), "iou": iou})
     return EmbeddingTable.open(output)
 
 
@@ -96,7 +97,7 @@ class _Rows:
     def __init__(
         self, path: Path, crops: CropWriter, iou: float, only_identified: bool, stack: contextlib.ExitStack
     ) -> None:
-        self.count = 0
+        self.count, self.identified = 0, 0
         self._path, self._crops, self._iou, self._stack = path, crops, iou, stack
         self._only_identified = only_identified
         self._writer: TableWriter | None = None
@@ -141,11 +142,13 @@ class _Rows:
         }
         writer.append(columns, {"sequence": self._name(scope), "image": frame.image_path})
         self.count += count
+        self.identified += int((ids != NO_IDENTITY).sum())
 
     def finish(self, meta: dict[str, Any]) -> None:
         """Complete the table."""
         writer = self._writer_of(self._width or 1)
-        writer.finish({**meta, "embed_dim": writer.embed_dim, "identities": len(self._identities)})
+        counts = {"rows": self.count, "identified": self.identified, "identities": len(self._identities)}
+        writer.finish({**meta, **counts, "embed_dim": writer.embed_dim})
 
     def _writer_of(self, width: int) -> TableWriter:
         """The writer, opened when the width of the embeddings is known."""

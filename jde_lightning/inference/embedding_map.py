@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jde_lightning.inference.embedding_table import EmbeddingTable
-from jde_lightning.metrics.projection import ProjectionMethod
+from jde_lightning.metrics.projection import ProjectionMethod, project_embeddings
 from jde_lightning.metrics.usable import balanced_sample, usable_rows
 from jde_lightning.plots.interactive import interactive_embedding_map
 
@@ -32,7 +32,7 @@ def embedding_map(
         A piece of HTML. Points whose embedding is not finite are left out, and a line says so.
 
     Raises:
-        InputError: as :func:`~jde_lightning.metrics.projection.project_embeddings`, or if the archive of crops is missing.
+        InputError: as :func:`~jde_lightning.metrics.projection.project_embeddings`, or if there is no archive of crops.
     """
     usable, note = usable_rows(table.embeddings)
     rows = usable[balanced_sample(table.identities[usable], max_points, seed)]
