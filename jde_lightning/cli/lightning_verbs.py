@@ -275,6 +275,8 @@ def _early_signals(listen: bool) -> Iterator[None]:
 def _quiet() -> None:
     """Send the package's log to stderr and drop warnings of others that a user cannot act on."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    # in a notebook, another verb may have set up logging before
+    logging.getLogger("jde_lightning").setLevel(logging.INFO)
     for name in ("lightning.pytorch", "lightning.fabric", "matplotlib", "PIL", "fsspec", "faster_coco_eval"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for text in (

@@ -60,21 +60,32 @@ def toy_command(output: Path) -> list[str]:
     )
 
 
-def newest_run(folder: Path) -> Path | None:
+def newest_run(folder: Path, tracked: bool = False) -> Path | None:
     """The run below a folder that saved its best weights last.
 
     Args:
         folder: of run folders, at any depth; may be missing.
+        tracked: take only runs that are validated on sequences in the layout of MOTChallenge.
 
     Returns:
         The run's folder, ``None`` if there is none.
     """
-    found = [path for path in folder.glob(f"**/{BEST}") if (path.parents[1] / "config.yaml").is_file()]
-    return max(found, key=lambda path: path.stat().st_mtime).parents[1] if found else None
+    found = [path.parents[1] for path in folder.glob(f"**/{BEST}") if (path.parents[1] / "config.yaml").is_file()]
+    for run in sorted(found, key=lambda path: (path / BEST).stat().st_mtime, reverse=True):
+        if not tracked or _validated_on(run).endswith("MOTChallenge"):
+            return run
+    return None
+
+
+def _validated_on(run: Path) -> str:
+    """The class of the first reader of a run's validation data; empty where there is none."""
+    data = read_yaml(run / "config.yaml", "the configuration of a run").get("data") or {}
+    readers = data.get("val") or [{}]
+    return str(readers[0].get("class_path", ""))
 
 
 def run_to_look_at() -> Path:
-    """The run that the environment variable ``JDE_RUN`` names, or the newest, or a toy's.
+    """The run that the environment variable ``JDE_RUN`` names, or the newest that tracks, or a toy's.
 
     The toy is trained in ``notebooks`` in :func:`runs_folder`, where there is no run yet.
 
@@ -93,13 +104,13 @@ def run_to_look_at() -> Path:
             raise InputError(msg)
         return run
     folder = runs_folder()
-    run = newest_run(folder)
+    run = newest_run(folder, tracked=True)
     if run is None:
         _LOG.warning("no run in %s: training a toy, which takes a minute or two", folder)
         if main(toy_command(folder / "notebooks")):
             msg = "the toy's training failed; what it wrote above says why"
             raise InputError(msg)
-        run = newest_run(folder)
+        run = newest_run(folder, tracked=True)
         assert run is not None
     return run
 
@@ -121,10 +132,10 @@ def validation_sequence(run: Path) -> tuple[Path, str]:
     from jde_lightning.data import MOTChallenge
 
     data = data_module_from_configs([run / "config.yaml"])
-    readers = data.readers["val"]
-    reader = readers[0] if readers else None
+    reader = next(iter(data.readers["val"]), None)
     if not isinstance(reader, MOTChallenge):
-        msg = f"{run}: validated on {type(reader).__name__ if reader else 'nothing'}, expected sequences of the reader MOTChallenge"
+        found = type(reader).__name__ if reader else "nothing"
+        msg = f"{run}: validated on {found}, expected sequences in the layout of MOTChallenge (reader MOTChallenge)"
         raise InputError(msg)
     index = data.frame_index("val")
     return index.frame(0).image_path.parents[1], reader.split

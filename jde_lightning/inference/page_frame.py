@@ -38,4 +38,4 @@ def framed_page(page: Path, height: int = 700) -> str:
 
     text = re.sub(r'src="([^":]+)"', inside, page.read_text(encoding="utf-8"))
     style = f"width: 100%; height: {height}px; border: 1px solid #d5d9de; background: #fff"
-    return f'<iframe srcdoc="{escape(text)}" style="{style}"></iframe>'
+    return f'<div><iframe srcdoc="{escape(text)}" style="{style}"></iframe></div>'

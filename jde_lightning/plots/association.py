@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ _NOT_CONSIDERED = "#eeeeee"
 _MOST_COLUMNS = 4
 _MOST_NUMBERS = 12
 """Rows or columns of a matrix up to which its values are written into it."""
+_MOST_LABELS = 10
+_OUTCOMES = ("#e3b23c", "#c8553d", "#588157", "#8e7dbe", "#b8b8b8", "#5bc0be", "#a98467")
+"""Colours of what came of pairs that were not matched."""
 
 
 def plot_association_matrices(
@@ -33,8 +37,9 @@ def plot_association_matrices(
 ) -> Figure:
     """Plot how a tracker saw tracks (rows) and detections (columns) in some frames: the darker, the more alike.
 
-    A blue frame is a match, whatever its stage; a cell on light ground was never considered. Where several stages
-    looked at a pair, the last one that has a value is shown. Rows have the colours of the annotated video.
+    A blue frame is a match; an empty one was made in a stage that does not look at these values. A cell on light ground
+    was never considered. Where several stages looked at a pair, the last one that has a value is shown. Rows have the
+    colours of the annotated video.
 
     Args:
         pair_frames: ``(P,)`` frame number of each pair, as in a track diary.
@@ -59,7 +64,7 @@ def plot_association_matrices(
     norm = Normalize(0, max(float(shown.max(initial=0)), 1e-9))
     columns = max(1, min(len(frames), _MOST_COLUMNS))
     rows = max(1, math.ceil(len(frames) / columns))
-    figure = Figure(figsize=(3.6 * columns + 0.8, 3.6 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(2.7 * columns + 1.0, 2.9 * rows + 0.3), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels[len(frames) :]:
         axes.set_axis_off()
@@ -103,8 +108,8 @@ def _matrix(
     axes.set_yticks(range(len(ids)), [str(i) for i in ids], fontsize=8)
     for label, identity in zip(axes.get_yticklabels(), ids, strict=True):
         label.set_bbox({"facecolor": as_rgb(identity_color(int(identity))), "edgecolor": "none", "pad": 1.5})
-    few = columns_of if len(columns_of) <= 2 * _MOST_NUMBERS else columns_of[::5]
-    axes.set_xticks(np.searchsorted(columns_of, few), [str(c) for c in few], fontsize=8)
+    step = math.ceil(len(columns_of) / _MOST_LABELS)
+    axes.set_xticks(range(0, len(columns_of), step), [str(c) for c in columns_of[::step]], fontsize=8)
     axes.set_xlabel("detection")
     axes.set_ylabel("track")
     return image
@@ -182,7 +187,8 @@ def _stack(axes: Axes, frames: npt.NDArray[Any], kinds: npt.NDArray[np.str_], ma
     numbers = np.arange(frames.min(), frames.max() + 1)
     names = sorted(set(kinds.tolist()), key=lambda kind: (kind != matched, kind))
     counts = [np.bincount(frames[kinds == kind] - numbers[0], minlength=len(numbers)) for kind in names]
-    colors = [WITH_APPEARANCE if kind == matched else as_rgb(identity_color(k)) for k, kind in enumerate(names)]
+    rest = cycle(_OUTCOMES)
+    colors = [WITH_APPEARANCE if kind == matched else next(rest) for kind in names]
     axes.stackplot(numbers, counts, labels=[kind.replace("_", " ") for kind in names], colors=colors, alpha=0.8, lw=0)
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 

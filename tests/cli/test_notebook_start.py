@@ -4,14 +4,17 @@ import os
 
 import pytest
 
-from jde_lightning.cli import notebooks
+from jde_lightning.cli import main, notebooks
+from jde_lightning.data.synthetic import SyntheticCrowd
 from jde_lightning.errors import InputError
+from jde_lightning.inference import load_tracker_factory
+from jde_lightning.tracking import FairMOTTracker, YOLO11JDETracker
 
 
 def make_run(folder, age=0):
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "best.ckpt").touch()
-    (folder / "config.yaml").touch()
+    (folder / "config.yaml").write_text("data: {val: [{class_path: jde_lightning.data.MOTChallenge}]}\n")
     when = 1_000_000_000 - age
     os.utime(folder / "checkpoints" / "best.ckpt", (when, when))
     return folder
@@ -77,8 +80,6 @@ def test_paths_with_spaces_stay_whole(tmp_path):
 
 
 def test_the_command_parses(tmp_path, capsys):
-    from jde_lightning.cli import main
-
     assert main([*notebooks.toy_command(tmp_path), "--print_config=skip_default"]) == 0
     assert "max_epochs: 5" in capsys.readouterr().out
 
@@ -89,3 +90,53 @@ def test_without_a_clone_it_says_so(tmp_path, monkeypatch):
     )
     with pytest.raises(InputError, match="no configs/quickstart.yaml; notebooks run in a clone"):
         notebooks.repository()
+
+
+CONFIG = """\
+data:
+  root: {root}
+  index_cache: false
+  train: [{{class_path: jde_lightning.data.MOTChallenge, init_args: {{path: MOT17/train}}}}]
+  val: [{{class_path: {reader}, init_args: {{path: {path}{more}}}}}]
+tracking_hota:
+  tracker:
+    class_path: jde_lightning.tracking.FairMOTTracker
+    init_args: {{conf_thresh: 0.3}}
+"""
+
+
+def write_config(run, root, reader="jde_lightning.data.MOTChallenge", path="MOT17/val", more=""):
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "config.yaml").write_text(CONFIG.format(root=root, reader=reader, path=path, more=more))
+    return run
+
+
+def test_runs_that_track_are_told_from_others(tmp_path):
+    tracked = write_config(make_run(tmp_path / "runs" / "a", age=10), tmp_path)
+    other = write_config(make_run(tmp_path / "runs" / "b"), tmp_path, reader="jde_lightning.data.CrowdHuman")
+    assert notebooks.newest_run(tmp_path) == other
+    assert notebooks.newest_run(tmp_path, tracked=True) == tracked
+    assert notebooks.run_to_look_at() == tracked
+
+
+def test_the_sequence_of_a_validation_and_its_half(tmp_path):
+    SyntheticCrowd(train_sequences=1, val_sequences=2, frames=4, stills=0, width=96, height=64, people=3).write(
+        tmp_path / "set"
+    )
+    run = write_config(tmp_path / "run", tmp_path / "set", more=", split: val_half")
+    sequence, split = notebooks.validation_sequence(run)
+    assert sequence == tmp_path / "set" / "MOT17" / "val" / "MOT17-61-FRCNN"
+    assert split == "val_half"
+    run = write_config(tmp_path / "run", tmp_path / "set", reader="jde_lightning.data.CrowdHuman", path="CrowdHuman")
+    with pytest.raises(InputError, match=r"validated on CrowdHuman, expected sequences in the layout of MOTChallenge"):
+        notebooks.validation_sequence(run)
+
+
+def test_the_tracker_of_a_run_can_be_loaded(tmp_path):
+    run = write_config(tmp_path / "run", tmp_path)
+    tracker = load_tracker_factory(notebooks.write_tracker(run, tmp_path / "out" / "tracker.yaml"))(30.0)
+    assert isinstance(tracker, FairMOTTracker)
+    assert tracker.conf_thresh == 0.3
+    (run / "config.yaml").write_text("tracking_hota: {tracker: null}\n")
+    tracker = load_tracker_factory(notebooks.write_tracker(run, tmp_path / "out" / "tracker.yaml"))(30.0)
+    assert isinstance(tracker, YOLO11JDETracker)

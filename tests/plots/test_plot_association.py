@@ -50,7 +50,7 @@ def test_a_crowd_is_drawn_without_numbers():
     zeros = np.zeros(len(tracks))
     figure = plot_association_matrices(zeros, tracks, detections, zeros + 0.5, zeros > 1, [0], "x")
     assert not panels(figure)[0].texts
-    assert len(panels(figure)[0].get_xticks()) == 8
+    assert len(panels(figure)[0].get_xticks()) == 10
 
 
 def test_pairs_over_time_shows_what_was_matched_and_what_not():
