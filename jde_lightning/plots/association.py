@@ -97,7 +97,8 @@ def _matrix(
     columns_of, columns = np.unique(detections, return_inverse=True)
     grid = np.full((len(ids), len(columns_of)), np.nan)
     known = np.isfinite(values)
-    grid[rows[known], columns[known]] = values[known]  # of several stages the last, as they follow each other
+    for row, column, value in zip(rows[known], columns[known], values[known], strict=True):
+        grid[row, column] = value  # of several stages the last, as they follow each other
     axes.set_facecolor(_NOT_CONSIDERED)
     image = axes.imshow(grid, cmap="magma", norm=norm, aspect="auto")
     for row, column in {(int(r), int(c)) for r, c in zip(rows[matched], columns[matched], strict=True)}:
