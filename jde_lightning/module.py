@@ -19,13 +19,14 @@ from jde_lightning.losses.checks import NonFiniteEmbeddingsError
 from jde_lightning.losses.joint import JDELoss
 from jde_lightning.losses.reid import ReIDLoss
 from jde_lightning.losses.weighting import FixedWeights, UncertaintyWeights
-from jde_lightning.models.network import YOLO11JDE
+from jde_lightning.models.compiling import CompiledForward, CompileMode
+from jde_lightning.models.network import YOLO11JDE, EmbeddingMode
 from jde_lightning.models.norm_statistics import share_norm_statistics
+from jde_lightning.optimization import default_optimizer, parameter_groups
 from jde_lightning.schedule import WarmupLinear, WarmupLinearScheduler
 from jde_lightning.structures import Batch, Detections, ValidationOutput
 
 _LOG = logging.getLogger(__name__)
-_AUTO_SGD_ITERATIONS = 10_000
 
 
 class JDEModule(pl.LightningModule):
@@ -79,6 +80,10 @@ class JDEModule(pl.LightningModule):
         iou: overlap above which non-maximum suppression drops the weaker box.
         max_det: most detections in an image.
         channels_last: keep feature maps channels-last, which is faster on most CPUs and on tensor cores.
+        embeddings: where the Re-ID branch runs in validation and prediction: ``dense``, everywhere; ``late``, for what
+            is left after suppression; ``auto``, as is faster. The numbers are the same but for rounding. Training needs
+            all.
+        compile: whether ``predict`` runs the network through ``torch.compile`` (docs/inference.md).
     """
 
     def __init__(
@@ -111,6 +116,8 @@ class JDEModule(pl.LightningModule):
         iou: float = 0.7,
         max_det: int = 300,
         channels_last: bool = True,
+        embeddings: Literal["dense", "late", "auto"] = "auto",
+        compile: Literal["none", "default", "reduce-overhead"] = "none",
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -142,6 +149,9 @@ class JDEModule(pl.LightningModule):
         self.schedule = schedule or WarmupLinear()
         self.conf, self.iou, self.max_det = conf, iou, max_det
         self.channels_last = channels_last
+        self.embeddings: EmbeddingMode = embeddings
+        self._compile_mode: CompileMode = compile
+        self._compiled: tuple[YOLO11JDE, CompiledForward] | None = None  # a tuple, lest its weights be saved
         # What never trains is decided here and is not in the optimiser; `freeze` may freeze more for a while.
         self._frozen = self._parts(frozen_layers, frozen_branches or [])
         for part in self._frozen:
@@ -193,7 +203,12 @@ class JDEModule(pl.LightningModule):
         Returns:
             ``B`` detections in the pixels of ``images``.
         """
-        return self.network.detect(self._prepare(images), conf=self.conf, iou=self.iou, max_det=self.max_det)
+        images, settings = self._prepare(images), (self.conf, self.iou, self.max_det, self.embeddings)
+        if self._compiled is None:
+            return self.network.detect(images, *settings)
+        network, maps = self._compiled
+        with torch.inference_mode():
+            return network.decode(maps(images), *settings)
 
     def joint_loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return the joint loss of a batch and its terms, and nothing else: nothing is logged, no trainer is asked.
@@ -280,6 +295,17 @@ class JDEModule(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
         """As :meth:`validation_step`."""
         return self.validation_step(batch, batch_idx)
+
+    def on_predict_start(self) -> None:
+        """Compile the network, with its weights of now."""
+        if self._compile_mode != "none":
+            network = self.network.fused()
+            maps = CompiledForward(network, network.computes_late(self.embeddings), self._compile_mode)
+            self._compiled = network, maps
+
+    def on_predict_end(self) -> None:
+        """Forget the compiled network: weights may change."""
+        self._compiled = None
 
     def predict_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
         """As :meth:`validation_step`."""
@@ -385,46 +411,15 @@ class JDEModule(pl.LightningModule):
         groups = self.parameter_groups()
         if self._optimizer_factory.value is not None:
             optimizer = self._optimizer_factory.value(groups)
-        elif iterations > _AUTO_SGD_ITERATIONS:
-            optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.937, nesterov=True)
         else:
-            lr = round(0.002 * 5 / (4 + len(self.class_names)), 6)
-            optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999))
+            optimizer = default_optimizer(groups, iterations, len(self.class_names))
         for group in optimizer.param_groups:
             group["lr"] *= group["lr_factor"]
         return optimizer
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Trainable parameters in groups of their own decay and learning rate.
-
-        Returns:
-            Groups with ``params``, ``weight_decay``, ``is_bias`` and ``lr_factor``; weights decay, norms and biases
-            do not. The Re-ID branch has groups of its own where ``reid_lr_factor`` is not 1.
-        """
-        groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
-        for module_name, module in self.network.named_modules():
-            for name, parameter in module.named_parameters(recurse=False):
-                if not parameter.requires_grad:
-                    continue
-                norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-                kind = "bias" if name == "bias" else "norm" if norm else "weight"
-                in_branch = ".cv4." in f".{module_name}." and self.reid_lr_factor != 1.0
-                groups.setdefault((kind, in_branch), []).append(parameter)
-        # The Re-ID loss may have parameters of its own, such as the class centres of ArcFace. The log variances of a
-        # learned weighting do not decay: nothing makes 0 a better value than another.
-        for name, parameter in self.loss.named_parameters():
-            if parameter.requires_grad:
-                kind = "norm" if name.startswith("weighting.") else "weight"
-                groups.setdefault((kind, False), []).append(parameter)
-        return [
-            {
-                "params": parameters,
-                "weight_decay": self.weight_decay if kind == "weight" else 0.0,
-                "is_bias": kind == "bias",
-                "lr_factor": self.reid_lr_factor if in_branch else 1.0,
-            }
-            for (kind, in_branch), parameters in groups.items()
-        ]
+        """Trainable parameters as :func:`jde_lightning.optimization.parameter_groups` sorts them."""
+        return parameter_groups(self.network, self.loss, self.weight_decay, self.reid_lr_factor)
 
 
 class _SharedByCopies:

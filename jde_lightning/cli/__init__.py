@@ -25,8 +25,8 @@ _LIGHTNING_VERBS = {
 }
 # verb -> module of cli with HELP, add_arguments and run; importing it must be light, the work is imported in run.
 # With PASSES_UNKNOWN_ARGUMENTS the words that the parser does not know go to run as ``args.unknown``; with
-# TAKES_FIT_ARGUMENTS those after ``--`` go there as ``args.fit``; with TAKES_DATA_FLAGS the ``--data...`` flags go there
-# as ``args.data``, whatever else the parser has.
+# TAKES_FIT_ARGUMENTS those after ``--`` go there as ``args.fit``; with TAKES_DATA_FLAGS the ``--data...`` flags and
+# their values, which a parser with positional arguments would take for those, go there as ``args.data``.
 _OWN_VERBS = {
     "track": "track",
     "evaluate": "evaluate",
@@ -34,7 +34,9 @@ _OWN_VERBS = {
     "embed": "embed",
     "tune": "tune",
     "submit": "submit",
+    "benchmark": "benchmark",
     "ablate": "ablate",
+    "configs": "configs",
     "data check": "data_check",
     "data synthesize": "synthesize",
 }
@@ -145,7 +147,7 @@ def _overview() -> str:
             *(f"  {verb:<{width}}  {line}" for verb, line in verbs.items()),
             "",
             f"`{PROGRAM} VERB --help` explains a verb; `--debug` shows the traceback of an error.",
-            f"first steps: {PROGRAM} fit --config configs/quickstart.yaml",
+            f"first steps: {PROGRAM} fit --config quickstart",
             "",
         ]
     )
