@@ -93,6 +93,30 @@ def load_tracker_factory(name_or_path: str | Path, appearance: bool = True, expl
         where, tracker = f"tracker {text}", _tracker_classes()[name]
     else:
         where, (tracker, arguments) = text, _read_yaml(Path(text).expanduser())
+    return _checked_factory(where, tracker, arguments, appearance, explain)
+
+
+def tracker_factory(content: Any, where: str, appearance: bool = True, explain: bool = False) -> TrackerFactory:
+    """Make the tracker that a section of a configuration names; see :func:`load_tracker_factory`.
+
+    Args:
+        content: ``{class_path: ..., init_args: {...}}``; ``None`` is the default tracker.
+        where: what errors call the section.
+        appearance: ``False`` makes the tracker ignore embeddings, whatever the section says.
+        explain: ``True`` makes the tracker record its decisions, whatever the section says.
+
+    Raises:
+        InputError: if class, key or value are not what they should be.
+    """
+    name, arguments = _PRESETS["yolo11_jde"]
+    tracker, arguments = (_tracker_classes()[name], arguments) if content is None else _chosen(content, where)
+    return _checked_factory(where, tracker, arguments, appearance, explain)
+
+
+def _checked_factory(
+    where: str, tracker: type[Any], arguments: dict[str, Any], appearance: bool, explain: bool
+) -> TrackerFactory:
+    """Check the parameters, and try once that a tracker can be made of them."""
     known = list(inspect.signature(tracker).parameters)
     unknown = [key for key in arguments if key not in known]
     if unknown:
@@ -133,6 +157,11 @@ def _read_yaml(path: Path) -> tuple[type[Any], dict[str, Any]]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"{path}: not a YAML file: {' '.join(str(error).split())}"
         raise InputError(msg) from error
+    return _chosen(content, str(path))
+
+
+def _chosen(content: Any, path: str) -> tuple[type[Any], dict[str, Any]]:
+    """Class and arguments that a mapping names; ``path`` is what errors call it."""
     if not isinstance(content, dict) or "class_path" not in content or set(content) - {"class_path", "init_args"}:
         found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         msg = f"{path}: expected the keys class_path and init_args, found {found or 'nothing'}"
