@@ -20,10 +20,10 @@ _HOME = {
     "ground_truth_from_annotations": "jde_lightning.metrics.in_memory",
     "hardest_negatives": "jde_lightning.metrics.hard_pairs",
     "hardest_positives": "jde_lightning.metrics.hard_pairs",
-    "identity_silhouettes": "jde_lightning.metrics.identity_silhouettes",
+    "identity_silhouettes": "jde_lightning.metrics.per_identity",
     "nearest_neighbours": "jde_lightning.metrics.hard_pairs",
     "pair_histograms": "jde_lightning.metrics.verification",
-    "project": "jde_lightning.metrics.projection",
+    "project_embeddings": "jde_lightning.metrics.projection",
     "read_ground_truth": "jde_lightning.metrics.mot_challenge",
     "read_results": "jde_lightning.metrics.mot_challenge",
     "result_rows": "jde_lightning.metrics.in_memory",
@@ -47,7 +47,7 @@ __all__ = [
     "identity_silhouettes",
     "nearest_neighbours",
     "pair_histograms",
-    "project",
+    "project_embeddings",
     "read_ground_truth",
     "read_results",
     "result_rows",
@@ -62,10 +62,10 @@ if TYPE_CHECKING:
     from jde_lightning.metrics.embeddings import embedding_metrics
     from jde_lightning.metrics.folders import evaluate_folder
     from jde_lightning.metrics.hard_pairs import hardest_negatives, hardest_positives, nearest_neighbours
-    from jde_lightning.metrics.identity_silhouettes import identity_silhouettes
     from jde_lightning.metrics.in_memory import ground_truth_from_annotations, result_rows, write_results
     from jde_lightning.metrics.mot_challenge import MOTRows, read_ground_truth, read_results
-    from jde_lightning.metrics.projection import project
+    from jde_lightning.metrics.per_identity import identity_silhouettes
+    from jde_lightning.metrics.projection import project_embeddings
     from jde_lightning.metrics.time_gaps import distances_by_time_gap
     from jde_lightning.metrics.tracking import MultiClassTrackingMetrics, TrackingMetrics
     from jde_lightning.metrics.usable import balanced_sample, usable_rows

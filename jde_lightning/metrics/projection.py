@@ -32,7 +32,9 @@ class Projection(NamedTuple):
     note: str
 
 
-def project(embeddings: Any, method: ProjectionMethod = "tsne", perplexity: float = 30.0, seed: int = 0) -> Projection:
+def project_embeddings(
+    embeddings: Any, method: ProjectionMethod = "tsne", perplexity: float = 30.0, seed: int = 0
+) -> Projection:
     """Project embeddings to the plane, so that those with a small cosine distance lie close together.
 
     Args:

@@ -107,7 +107,7 @@ def _count_pairs(
     edges: npt.NDArray[np.float64],
     block_size: int,
 ) -> npt.NDArray[np.int64]:
-    """Count the pairs of a sequence, of the same and of different identities: ``(2, B, _BINS)``, by band and distance."""
+    """Count pairs of a sequence, of the same and of different identities: ``(2, B, _BINS)``, by band and distance."""
     bands = len(edges) - 1
     counts = np.zeros(2 * bands * _BINS, np.int64)
     for start in range(0, len(unit), block_size):
