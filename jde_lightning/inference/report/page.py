@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jde_lightning.inference import switch_page
 from jde_lightning.plots.chart_sheet import ChartSheet
@@ -62,7 +63,9 @@ class Section(NamedTuple):
     body: Sequence[str]
 
 
-def report_page(title: str, head: Sequence[str], sections: Sequence[Section], sheet: ChartSheet, script: str = "") -> str:
+def report_page(
+    title: str, head: Sequence[str], sections: Sequence[Section], sheet: ChartSheet, script: str = ""
+) -> str:
     """Put the page together.
 
     Args:
@@ -89,6 +92,17 @@ def lack(text: str) -> str:
 def quiet(text: str) -> str:
     """A remark in small print, from plain text."""
     return f'<p class="quiet">{escape(text)}</p>'
+
+
+def json_element(name: str, content: Any) -> str:
+    """Data for a script of the page, in an element of its own.
+
+    Args:
+        name: id of the element.
+        content: what JSON can hold.
+    """
+    text = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{text}</script>'
 
 
 def percent(value: float | None, digits: int = 1) -> str:

@@ -26,7 +26,10 @@ _TRACKING = {
     "val/hota": ("with appearance", WITH_APPEARANCE, False),
     "val/hota_motion": ("motion only", MOTION_ONLY, False),
 }
-_DETECTION = {"val/map50": ("AP at IoU 0.5", PALETTE[4], False), "val/map50_95": ("AP, IoU 0.5 to 0.95", PALETTE[0], False)}
+_DETECTION = {
+    "val/map50": ("AP at IoU 0.5", PALETTE[4], False),
+    "val/map50_95": ("AP, IoU 0.5 to 0.95", PALETTE[0], False),
+}
 _RETRIEVAL = {
     "val/retrieval_map": ("retrieval mAP", PALETTE[0], False),
     "val/rank1": ("rank 1", PALETTE[4], False),
@@ -86,7 +89,9 @@ def curves(run: Run, sheet: ChartSheet) -> Section:
         body.append(lack(f"Not finite at some points, and left out there: {', '.join(shown)}."))
     charts = []
     losses = [
-        Line(name, *_over_epochs(table[key]), PALETTE[k]) for k, (key, name) in enumerate(_LOSSES.items()) if key in table
+        Line(name, *_over_epochs(table[key]), PALETTE[k])
+        for k, (key, name) in enumerate(_LOSSES.items())
+        if key in table
     ]
     if losses:
         charts.append(("Losses of training", line_chart(losses, "epoch", "loss, weighted", log_x=False)))
