@@ -32,6 +32,7 @@ _OWN_VERBS = {
     "cache": "cache",
     "tune": "tune",
     "submit": "submit",
+    "report": "report",
     "ablate": "ablate",
     "data check": "data_check",
     "data synthesize": "synthesize",

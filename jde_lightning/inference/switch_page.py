@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -101,7 +101,7 @@ def page(title: str, counts: dict[str, int], views: Sequence[SwitchView], drawn:
         KEY,
         *(f'<p class="quiet">{escape(note)}</p>' for note in notes),
         kinds_table(counts, views),
-        list_of_switches(views, drawn) if views else "<p>No person ever changed its track.</p>",
+        list_of_switches(views, range(1, drawn + 1)) if views else "<p>No person ever changed its track.</p>",
         *(article(view) for view in views[:drawn]),
     ]
     return document(f"Identity switches: {title}", body, STYLE)
@@ -118,12 +118,17 @@ def kinds_table(counts: dict[str, int], views: Sequence[SwitchView]) -> str:
     return f'{rendered}<p class="quiet">{meanings}.</p>'
 
 
-def list_of_switches(views: Sequence[SwitchView], drawn: int) -> str:
-    """All switches as a table, linked to their parts of the page; arguments as for :func:`page`."""
+def list_of_switches(views: Sequence[SwitchView], drawn: Container[int]) -> str:
+    """All switches as a table, linked to their parts of the page.
+
+    Args:
+        views: all switches.
+        drawn: the numbers of those that have a part of their own.
+    """
     rows = []
     for view in views:
         switch = view.switch
-        number = f'<a href="#s{view.number}">{view.number}</a>' if view.number <= drawn else view.number
+        number = f'<a href="#s{view.number}">{view.number}</a>' if view.number in drawn else view.number
         cells = (switch.frame, switch.frame - switch.frame_before, switch.gt_id, switch.old_track, switch.new_track)
         rows.append(([number, _where(view), *cells, switch.kind], ""))
     head = ("#", "sequence", "frame", "after frames", "person", "old track", "new track", "kind")

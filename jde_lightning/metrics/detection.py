@@ -75,7 +75,7 @@ class DetectionAP(MeanAveragePrecision):
         self._sort_images()
         self.extended_summary = True
         try:
-            values = MeanAveragePrecision.compute.__wrapped__(self)  # past the cache of the wrapped compute
+            values = super().compute()
         finally:
             self.extended_summary = False
         # threshold, recall, class, size of objects, limit of detections
