@@ -23,8 +23,9 @@ examples:
   jde-lightning report runs/mot17/version_3 --output mot17.html --data.root /datasets/MOT17/train
 
 The page needs neither network nor server. The network of the best checkpoint goes once over the validation data of
-config.yaml; what it finds is kept in RUN_DIR/report for the next time. Relative paths of config.yaml begin in the folder
-that the command runs in; --data.root says where the data is now. What is gone is left out, and the page says so."""
+config.yaml; what it finds is kept in RUN_DIR/report for the next time. Relative paths of config.yaml begin in the
+folder that the command runs in; --data.root says where the data is now. What is gone is left out, and the page says
+so."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from jde_lightning.inference.report.writing import ReportOptions, write_report
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)
     if args.max_switches < 0:
         msg = f"--max-switches must be at least 0, got {args.max_switches}"
         raise UsageError(msg)

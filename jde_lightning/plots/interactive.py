@@ -93,8 +93,8 @@ def paired_bars(
     """
     figure = _figure(title, "", 110 + 46 * len(names))
     for name, values, color in (
-        ("motion only", motion_only, MOTION_ONLY),
         ("with appearance", with_appearance, WITH_APPEARANCE),
+        ("motion only", motion_only, MOTION_ONLY),
     ):
         figure.add_bar(
             y=list(names),
@@ -106,8 +106,7 @@ def paired_bars(
             textposition="auto",
             hovertemplate=f"%{{y}}, {name}: %{{x:.2f}}<extra></extra>",
         )
-    # the first sequence on top, and in each pair the better-known one
-    figure.update_layout(barmode="group", bargap=0.25, legend={"traceorder": "reversed"})
+    figure.update_layout(barmode="group", bargap=0.25)
     figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True, ticksuffix="  ")
     return figure
 

@@ -121,8 +121,8 @@ def explore(described: Described, methods: Sequence[ProjectionMethod] = ("tsne",
     notes = []
     if len(described) > MOST_ROWS:
         notes.append(
-            f"{MOST_ROWS:,} of {len(described):,} embeddings, balanced over the identities, are compared: numbers differ "
-            "a little from those of the validation."
+            f"{MOST_ROWS:,} of {len(described):,} embeddings, balanced over the identities, are compared: the numbers "
+            "of these sections differ a little from those of the validation."
         )
         described = described.take(balanced_sample(described.identities, MOST_ROWS))
     usable, broken = usable_rows(described.embeddings)
@@ -135,6 +135,7 @@ def explore(described: Described, methods: Sequence[ProjectionMethod] = ("tsne",
     if "silhouette_cosine" in measured:
         measured["silhouette"] = measured.pop("silhouette_cosine")
     sample = balanced_sample(identities, MAP_POINTS)
+    names = np.array(described.groups)
     # the same perplexity rule and notes for each; empty tables have nothing to project
     views = [project_embeddings(vectors[sample], method) for method in methods] if len(sample) else []
     return Explored(
@@ -143,7 +144,7 @@ def explore(described: Described, methods: Sequence[ProjectionMethod] = ("tsne",
         sample=sample,
         views=views,
         histograms=pair_histograms(vectors, identities),
-        gaps=distances_by_time_gap(vectors, identities, described.group_of, described.times),
+        gaps=distances_by_time_gap(vectors, identities, names[described.group_of], described.times),
         roc=roc,
         silhouettes=identity_silhouettes(vectors, identities),
         positives=hardest_positives(vectors, identities, PAIRS),
@@ -165,7 +166,7 @@ def embedding_sections(
         sheet: of the page.
     """
     return [
-        Section("map", "Embedding map", _map(explored, thumbnails, sheet)),
+        Section("embeddings", "Embedding map", _map(explored, thumbnails, sheet)),
         Section("distances", "Distances", _distances(explored, sheet)),
         Section("hardest", "Hardest pairs", _hardest(explored, crops)),
     ]
@@ -185,9 +186,9 @@ def _map(explored: Explored, thumbnails: Sequence[Picture], sheet: ChartSheet) -
     people = len(np.unique(known[known != NO_IDENTITY]))
     who = f"of {people} identities, a colour for each" if people else "without identity"
     intro = (
-        f"{len(sample):,} of {len(described):,} detections {who}. The crop appears under the mouse or finger; a click on "
-        "a point leaves its identity alone on the map, another one brings the others back. t-SNE keeps neighbourhoods: "
-        "distances between its clusters mean nothing. PCA keeps large distances."
+        f"{len(sample):,} of {len(described):,} detections {who}. The crop appears under the mouse or finger; a click "
+        "on a point leaves its identity alone on the map, another one brings the others back. t-SNE keeps "
+        "neighbourhoods: distances between its clusters mean nothing. PCA keeps large distances."
     )
     facts = {
         "width": TILE[0],
@@ -198,7 +199,8 @@ def _map(explored: Explored, thumbnails: Sequence[Picture], sheet: ChartSheet) -
     }
     sprites = sprite_sheet(thumbnails, TILE, _COLUMNS)
     style = (
-        f'#tip div {{ width: {2 * TILE[0]}px; height: {2 * TILE[1]}px; background-image: url("{data_uri(sprites, 78)}"); '
+        f"#tip div {{ width: {2 * TILE[0]}px; height: {2 * TILE[1]}px; "
+        f'background-image: url("{data_uri(sprites, 78)}"); '
         f"background-size: {2 * sprites.shape[1]}px {2 * sprites.shape[0]}px; }}"
     )
     return [
@@ -252,9 +254,9 @@ def _distances(explored: Explored, sheet: ChartSheet) -> list[str]:
     text = "Whether two detections show one person, decided by a threshold on their cosine distance."
     if roc.values:
         text += (
-            f" Of the pairs of one person, {percent(metrics['tpr_at_fpr_1e-2'])} % are found when 1 % of the others are "
-            f"mistaken (TPR at FPR 1e-2), {percent(metrics['tpr_at_fpr_1e-3'])} % when 0.1 % are (FPR 1e-3). Area under "
-            f"the curve {metrics['roc_auc']:.3f}."
+            f" Of the pairs of one person, {percent(metrics['tpr_at_fpr_1e-2'])} % are found when 1 % of the others "
+            f"are mistaken (TPR at FPR 1e-2), {percent(metrics['tpr_at_fpr_1e-3'])} % when 0.1 % are (FPR 1e-3). Area "
+            f"under the curve {metrics['roc_auc']:.3f}."
         )
     chart("Verification", text, roc.note, (lambda: _roc(roc)) if len(roc.true_positive_rates) else None)
     of_identity = explored.silhouettes
@@ -262,8 +264,8 @@ def _distances(explored: Explored, sheet: ChartSheet) -> list[str]:
     if "silhouette" in metrics:
         worse = int((of_identity.silhouettes < 0).sum())
         text += (
-            f" Mean over all detections {metrics['silhouette']:.3f}; {worse} of {len(of_identity.identities)} identities "
-            "are below 0."
+            f" Mean over all detections {metrics['silhouette']:.3f}; {worse} of {len(of_identity.identities)} "
+            "identities are below 0."
         )
     chart(
         "Silhouette of each identity",

@@ -20,18 +20,22 @@ nav { position: sticky; top: 0; z-index: 5; background: #fffffff2; border-bottom
   padding: 8px 0; margin: 10px 0 4px; display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: 0.9rem; }
 nav a { text-decoration: none; white-space: nowrap; }
 nav a:hover { text-decoration: underline; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 10px; margin: 14px 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(130px, 1fr)); gap: 10px; margin: 14px 0; }
 .tile { border: 1px solid var(--line); border-radius: 8px; padding: 10px 12px; }
 .tile b { display: block; font-size: 1.55rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .tile span { font-size: 0.82rem; color: var(--quiet); display: block; }
-.lack { border-left: 4px solid #e69f00; background: #fff8e8; padding: 8px 12px; margin: 12px 0; border-radius: 0 6px 6px 0; }
+.lack { border-left: 4px solid #e69f00; background: #fff8e8; padding: 8px 12px; margin: 12px 0;
+  border-radius: 0 6px 6px 0; }
 .lack ul { margin: 4px 0; padding-left: 20px; }
 .two { display: grid; grid-template-columns: 1fr 1fr; gap: 8px 28px; }
 .two > * { min-width: 0; }
 td.number, th.number { text-align: right; }
 tr.total td { font-weight: 600; border-top: 2px solid var(--line); }
 .up { color: #00785a; } .down { color: #b3261e; }
-pre { background: var(--soft); padding: 12px; border-radius: 6px; overflow-x: auto; font-size: 0.8rem; line-height: 1.45; }
+pre { background: var(--soft); padding: 12px; border-radius: 6px; overflow-x: auto; font-size: 0.8rem;
+  line-height: 1.45; }
+article h3 { margin: 0; }
+code { background: var(--soft); padding: 1px 4px; border-radius: 4px; font-size: 0.9em; }
 details { margin: 10px 0; } summary { cursor: pointer; color: var(--link); }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(168px, 1fr)); gap: 12px; margin: 10px 0; }
 .pair { border: 1px solid var(--line); border-radius: 8px; padding: 8px; font-size: 0.78rem; line-height: 1.35; }
@@ -47,6 +51,10 @@ details { margin: 10px 0; } summary { cursor: pointer; color: var(--link); }
 }
 @media print { nav { display: none; } article, .tile, .pair { break-inside: avoid; } }
 """
+
+
+NONE = "\N{EN DASH}"
+"""What stands for a value that is not there."""
 
 
 class Section(NamedTuple):
@@ -107,7 +115,7 @@ def json_element(name: str, content: Any) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """A fraction in percent; a dash where there is none."""
-    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}"
+    return NONE if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}"
 
 
 def gain(with_appearance: float, motion_only: float, scale: float = 100, digits: int = 1, better: int = 1) -> str:
@@ -124,4 +132,5 @@ def gain(with_appearance: float, motion_only: float, scale: float = 100, digits:
     text = f"{difference:+.{digits}f}"
     if float(text) == 0:
         return f"±{abs(float(text)):.{digits}f}"
-    return f'<span class="{"up" if difference * better > 0 else "down"}">{text.replace("-", "−")}</span>'
+    sign = text.replace("-", "\N{MINUS SIGN}")
+    return f'<span class="{"up" if difference * better > 0 else "down"}">{sign}</span>'

@@ -77,7 +77,11 @@ def versions(run: Run) -> Section:
             "classes": ", ".join(map(str, network.get("class_names", []))),
         }
         rows += [([escape(name), escape(str(value))], "") for name, value in told.items() if value]
-    now = {"jde-lightning": __version__, "Python": platform.python_version(), "system": f"{sys.platform}, {platform.machine()}"}
+    now = {
+        "jde-lightning": __version__,
+        "Python": platform.python_version(),
+        "system": f"{sys.platform}, {platform.machine()}",
+    }
     now |= {name: found for name in _PACKAGES if (found := _version(name))}
     rows += [([escape(f"{name} of this report"), escape(found)], "") for name, found in now.items()]
     return Section("versions", "Versions", [table(("what", "version"), rows)])

@@ -34,9 +34,9 @@ def tracking(tracked: Tracked, sheet: ChartSheet) -> Section:
         return Section("tracking", "Tracking", body)
     both = tracked.with_appearance["HOTA"], tracked.motion_only["HOTA"]
     body.append(
-        f"<p>{escape(tracked.tracker)} with the parameters of the configuration, twice on the same detections: HOTA is "
-        f"<b>{percent(both[0], 2)} %</b> with appearance and <b>{percent(both[1], 2)} %</b> by motion alone: appearance "
-        f"is worth {gain(*both, digits=2)} points here.</p>"
+        f"<p>{escape(tracked.tracker)} with the parameters of the configuration, twice on the same detections: HOTA "
+        f"is <b>{percent(both[0], 2)} %</b> with appearance and <b>{percent(both[1], 2)} %</b> by motion alone: "
+        f"appearance is worth {gain(*both, digits=2)} points here.</p>"
     )
     if len(tracked.sequences) <= _MANY_SEQUENCES:
         names = [sequence.name for sequence in tracked.sequences]
@@ -49,10 +49,26 @@ def tracking(tracked: Tracked, sheet: ChartSheet) -> Section:
     if len(tracked.sequences) > 1:
         frames, people = (sum(getattr(s, name) for s in tracked.sequences) for name in ("frames", "people"))
         rows.append((_row("all together", frames, people, tracked.with_appearance, tracked.motion_only), "total"))
-    head = ("sequence", "frames", "people", "HOTA", "motion only", "gain", "DetA", "AssA", "motion only", "gain")
-    head += ("MOTA", "IDF1", "motion only", "IDSW", "motion only", "FP", "FN")
+    head = (
+        "sequence",
+        "frames",
+        "people",
+        "HOTA",
+        "motion",
+        "gain",
+        "DetA",
+        "AssA",
+        "motion",
+        "MOTA",
+        "IDF1",
+        "motion",
+    )
+    head += ("IDSW", "motion", "FP", "FN")
     body.append(table(head, rows))
-    body.append(quiet("Percentages, and counts of switches, false positives and misses; equal to those of `evaluate`."))
+    body.append(
+        '<p class="quiet">Percentages, and counts of switches, false positives and misses, equal to those of '
+        "<code>evaluate</code>; <b>motion</b>: the score before it without appearance.</p>"
+    )
     return Section("tracking", "Tracking", body)
 
 
@@ -114,7 +130,7 @@ def _row(name: str, frames: int, people: int, with_appearance: Scores, motion_on
         people,
         *both("HOTA"),
         percent(with_appearance["DetA"]),
-        *both("AssA"),
+        *both("AssA")[:2],
         percent(with_appearance["MOTA"]),
         *both("IDF1")[:2],
         f"<b>{with_appearance['IDSW']}</b>",
@@ -127,5 +143,3 @@ def _row(name: str, frames: int, people: int, with_appearance: Scores, motion_on
 def _inline(name: str, picture: Picture) -> str:
     """Keep a picture inside the page."""
     return data_uri(picture, _QUALITY)
-
-

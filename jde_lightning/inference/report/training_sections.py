@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jde_lightning.inference.report.metrics_table import Logged, MetricsTable
-from jde_lightning.inference.report.page import Section, lack, percent, quiet
+from jde_lightning.inference.report.page import NONE, Section, lack, percent, quiet
 from jde_lightning.inference.report.run import Run
 from jde_lightning.plots.chart_sheet import ChartSheet
 from jde_lightning.plots.colors import MOTION_ONLY, WITH_APPEARANCE
@@ -38,6 +38,7 @@ _RETRIEVAL = {
     "val/view_map": ("retrieval mAP of two views", PALETTE[0], True),
     "val/view_rank1": ("rank 1 of two views", PALETTE[4], True),
 }
+_POSITIVES = "train/positive_fraction"
 _MANY_POINTS = 1500
 
 
@@ -60,7 +61,7 @@ def tiles(values: Mapping[str, float]) -> str:
         ("idsw", "identity switches", f"motion only {values.get('idsw_motion', math.nan):.0f}"),
         ("map50_95", "AP, IoU 0.5 to 0.95", f"at 0.5: {percent(values.get('map50'))}"),
         ("retrieval_map", "retrieval mAP", f"rank 1: {percent(values.get('rank1'))}"),
-        ("silhouette", "silhouette", "cosine, −1 to 1"),
+        ("silhouette", "silhouette", "by cosine, at most 1"),
         ("tpr_at_fpr_1e-2", "TPR at FPR 1e-2", f"at 1e-3: {percent(values.get('tpr_at_fpr_1e-3'))}"),
         ("view_map", "retrieval mAP of two views", f"rank 1: {percent(values.get('view_rank1'))}"),
     ]
@@ -70,7 +71,7 @@ def tiles(values: Mapping[str, float]) -> str:
             continue
         value = found[name]
         text = f"{value:.0f}" if name == "idsw" else f"{value:.3f}" if name == "silhouette" else percent(value)
-        below = "" if "nan" in below or "–" in below else below
+        below = "" if "nan" in below or NONE in below else below
         shown.append(f'<div class="tile"><span>{escape(title)}</span><b>{text}</b><span>{escape(below)}</span></div>')
     return f'<div class="tiles">{"".join(shown)}</div>' if shown else ""
 
@@ -94,7 +95,7 @@ def curves(run: Run, sheet: ChartSheet) -> Section:
         if key in table
     ]
     if losses:
-        charts.append(("Losses of training", line_chart(losses, "epoch", "loss, weighted", log_x=False)))
+        charts.append(("Losses of training", line_chart(losses, "epoch", "loss")))
     for title, group, axis in (
         ("Tracking of the validation sequences", _TRACKING, "HOTA (%)"),
         ("Detection", _DETECTION, "average precision (%)"),
@@ -110,7 +111,12 @@ def curves(run: Run, sheet: ChartSheet) -> Section:
     rates = sorted(name for name in table.columns if name.startswith("lr-"))
     if rates:
         lines = [Line(name, *_over_steps(table[name]), PALETTE[k % len(PALETTE)]) for k, name in enumerate(rates)]
+        if all(np.array_equal(lines[0].y, line.y, equal_nan=True) for line in lines):
+            lines = [lines[0]._replace(name="all parameters")]
         charts.append(("Learning rate", line_chart(lines, "step of the optimiser", "learning rate", ".3g")))
+    if _POSITIVES in table:
+        lines = [Line("share", *_over_epochs(table[_POSITIVES], 100), PALETTE[2])]
+        charts.append(("Identities that occur twice in a batch", line_chart(lines, "epoch", "% of identities", ".1f")))
     if not any(name.startswith("val/") for name in table.columns):
         body.append(lack("Nothing was validated yet: there are no curves of metrics."))
     parts = [f"<div><h3>{escape(title)}</h3>{sheet.add(figure)}</div>" for title, figure in charts]

@@ -32,6 +32,7 @@ from jde_lightning.metrics.detection import DetectionAP
 from jde_lightning.metrics.projection import ProjectionMethod
 from jde_lightning.plots.chart_sheet import ChartSheet
 
+_OF_EMBEDDINGS = {"embeddings": "Embedding map", "distances": "Distances", "hardest": "Hardest pairs"}
 _LOGGED = {"HOTA": "hota", "MOTA": "mota", "IDF1": "idf1", "IDSW": "idsw"}
 
 
@@ -117,7 +118,12 @@ def _head(run: Run, values: Mapping[str, float]) -> list[str]:
 def _without_detections() -> _Measured:
     """The sections that need detections, which are not there."""
     text = "There are no detections of the validation data; the remarks at the top say why."
-    names = {"tracking": "Tracking", "map": "Embedding map", "distances": "Distances", "hardest": "Hardest pairs"}
+    names = {
+        "tracking": "Tracking",
+        "embeddings": "Embedding map",
+        "distances": "Distances",
+        "hardest": "Hardest pairs",
+    }
     names |= {"switches": "Identity switches"}
     return _Measured(sections=[Section(anchor, title, [lack(text)]) for anchor, title in names.items()])
 
@@ -134,8 +140,7 @@ def _measure(run: Run, observed: Observed, sheet: ChartSheet, options: ReportOpt
     described = describe_observed(run, observed)
     if described is None:
         text = "The detections have no embeddings: the network has no trained appearance branch."
-        names = {"map": "Embedding map", "distances": "Distances", "hardest": "Hardest pairs"}
-        sections += [Section(anchor, title, [lack(text)]) for anchor, title in names.items()]
+        sections += [Section(anchor, title, [lack(text)]) for anchor, title in _OF_EMBEDDINGS.items()]
     else:
         explored = explore(described, options.projections)
         if len(described) <= MOST_ROWS:
