@@ -10,8 +10,10 @@ from plotly.offline import get_plotlyjs
 _DRAW = """
 (function () {
   var config = {responsive: true, displaylogo: false, displayModeBar: false, doubleClick: "reset"};
+  var touch = window.matchMedia("(pointer: coarse)").matches;
   document.querySelectorAll("script[data-chart]").forEach(function (source) {
     var figure = JSON.parse(source.textContent);
+    if (touch) { figure.layout.dragmode = false; }  // the finger scrolls the page
     var target = document.getElementById(source.dataset.chart);
     Plotly.newPlot(target, figure.data, figure.layout, config);
   });

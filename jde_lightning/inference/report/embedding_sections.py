@@ -284,7 +284,7 @@ def _roc(roc: VerificationCurve) -> Any:
     shown = y[np.searchsorted(x, grid, side="right") - 1]
     figure = interactive.line_chart(
         [Line("TPR", grid, 100 * shown, PALETTE[0])],
-        "false positive rate (share of different pairs that are mistaken)",
+        "false positive rate",
         "true positive rate (%)",
         ".1f",
         log_x=True,
