@@ -327,8 +327,8 @@ def _hardest(explored: Explored, crops: dict[int, Picture]) -> list[str]:
     """The pairs that the embedding gets most wrong."""
     body = []
     for title, text, pairs in (
-        ("Different people who look most alike", "One pair of each two identities.", explored.negatives),
-        ("One person who looks least alike", "One pair of each identity.", explored.positives),
+        ("Different people who look most alike", "At most one pair of any two identities. Where people cover each other, a box may belong to either.", explored.negatives),
+        ("One person who looks least alike", "At most one pair of each identity.", explored.positives),
     ):
         body.append(f'<h3>{escape(title)}</h3><p class="quiet">{escape(text)}</p>')
         if not len(pairs.distances):

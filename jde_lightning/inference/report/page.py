@@ -20,7 +20,7 @@ nav { position: sticky; top: 0; z-index: 5; background: #fffffff2; border-bottom
   padding: 8px 0; margin: 10px 0 4px; display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: 0.9rem; }
 nav a { text-decoration: none; white-space: nowrap; }
 nav a:hover { text-decoration: underline; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(130px, 1fr)); gap: 10px; margin: 14px 0; }
+.tiles { display: grid; grid-template-columns: repeat(4, 1fr); gap: 10px; margin: 14px 0; }
 .tile { border: 1px solid var(--line); border-radius: 8px; padding: 10px 12px; }
 .tile b { display: block; font-size: 1.55rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .tile span { font-size: 0.82rem; color: var(--quiet); display: block; }
@@ -46,7 +46,7 @@ details { margin: 10px 0; } summary { cursor: pointer; color: var(--link); }
 #tip div { margin: 0 auto 4px; }
 @media (max-width: 760px) {
   .two { grid-template-columns: 1fr; }
-  .tiles { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 8px; }
+  .tiles { grid-template-columns: 1fr 1fr; gap: 8px; }
   nav { flex-wrap: nowrap; overflow-x: auto; }
 }
 @media print { nav { display: none; } article, .tile, .pair { break-inside: avoid; } }

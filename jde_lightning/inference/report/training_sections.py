@@ -39,6 +39,7 @@ _RETRIEVAL = {
     "val/view_rank1": ("rank 1 of two views", PALETTE[4], True),
 }
 _POSITIVES = "train/positive_fraction"
+_FEW_EPOCHS = 12
 _MANY_POINTS = 1500
 
 
@@ -59,7 +60,7 @@ def tiles(values: Mapping[str, float]) -> str:
         ("mota", "MOTA", difference("mota")),
         ("idf1", "IDF1", difference("idf1")),
         ("idsw", "identity switches", f"motion only {values.get('idsw_motion', math.nan):.0f}"),
-        ("map50_95", "AP, IoU 0.5 to 0.95", f"at 0.5: {percent(values.get('map50'))}"),
+        ("map50_95", "average precision", f"at IoU 0.5: {percent(values.get('map50'))}"),
         ("retrieval_map", "retrieval mAP", f"rank 1: {percent(values.get('rank1'))}"),
         ("silhouette", "silhouette", "by cosine, at most 1"),
         ("tpr_at_fpr_1e-2", "TPR at FPR 1e-2", f"at 1e-3: {percent(values.get('tpr_at_fpr_1e-3'))}"),
@@ -83,7 +84,10 @@ def curves(run: Run, sheet: ChartSheet) -> Section:
         return Section("curves", "Curves", [lack("metrics.csv is missing or empty: nothing was logged.")])
     body = [quiet("Epochs count from 0, as in metrics.csv. A click on a name in a legend hides or shows its curve.")]
     if run.epoch is not None and run.checkpoint is not None:
-        body.append(quiet(f"This report is about the weights of epoch {run.epoch} ({run.checkpoint.name})."))
+        text = (
+            f"The dotted line is at epoch {run.epoch}, of which the weights of this report are ({run.checkpoint.name})."
+        )
+        body.append(quiet(text))
     broken = sorted(name for name, column in table.columns.items() if not np.isfinite(column.values).all())
     shown = [name for name in broken if name.startswith(("train/", "val/"))]
     if shown:
@@ -107,18 +111,24 @@ def curves(run: Run, sheet: ChartSheet) -> Section:
             if key in table
         ]
         if lines:
-            charts.append((title, line_chart(lines, "epoch", axis, ".2f")))
+            figure = line_chart(lines, "epoch", axis, ".2f")
+            if run.epoch is not None:
+                figure.add_vline(x=run.epoch, line={"color": "#b3261e", "width": 1, "dash": "dot"})
+            charts.append((title, figure))
     rates = sorted(name for name in table.columns if name.startswith("lr-"))
     if rates:
         lines = [Line(name, *_over_steps(table[name]), PALETTE[k % len(PALETTE)]) for k, name in enumerate(rates)]
-        if all(np.array_equal(lines[0].y, line.y, equal_nan=True) for line in lines):
-            lines = [lines[0]._replace(name="all parameters")]
+        lines = _merged(lines)
         charts.append(("Learning rate", line_chart(lines, "step of the optimiser", "learning rate", ".3g")))
     if _POSITIVES in table:
         lines = [Line("share", *_over_epochs(table[_POSITIVES], 100), PALETTE[2])]
         charts.append(("Identities that occur twice in a batch", line_chart(lines, "epoch", "% of identities", ".1f")))
     if not any(name.startswith("val/") for name in table.columns):
         body.append(lack("Nothing was validated yet: there are no curves of metrics."))
+    if table.last_epoch is not None and table.last_epoch <= _FEW_EPOCHS:
+        for _, figure in charts:
+            if figure.layout.xaxis.title.text == "epoch":
+                figure.update_xaxes(dtick=1)
     parts = [f"<div><h3>{escape(title)}</h3>{sheet.add(figure)}</div>" for title, figure in charts]
     return Section("curves", "Curves", [*body, f'<div class="two">{"".join(parts)}</div>'])
 
@@ -179,6 +189,20 @@ def _over_epochs(column: Logged, scale: float = 1) -> tuple[npt.NDArray[np.float
 def _over_steps(column: Logged) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Steps and finite values."""
     return _thinned(column.steps, _finite(column.values))
+
+
+def _merged(lines: list[Line]) -> list[Line]:
+    """One line for all that are equal."""
+    distinct: list[Line] = []
+    for line in lines:
+        same = (k for k, other in enumerate(distinct) if np.array_equal(other.y, line.y, equal_nan=True))
+        place = next(same, None)
+        if place is None:
+            distinct.append(line)
+        else:
+            first = distinct[place].name
+            distinct[place] = distinct[place]._replace(name=f"{first}, {line.name.rsplit('/', 1)[-1]}")
+    return distinct
 
 
 def _finite(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
