@@ -36,6 +36,9 @@ TILE = (36, 72)
 CROP = (64, 128)
 """The same of a crop of the hardest pairs."""
 _COLUMNS = 40
+_NEGATIVES_TEXT = (
+    "At most one pair of any two identities. Where people cover each other, a box may belong to either of them."
+)
 _METHODS: dict[ProjectionMethod, str] = {"tsne": "t-SNE", "pca": "PCA", "umap": "UMAP"}
 
 MAP_SCRIPT = """
@@ -327,7 +330,7 @@ def _hardest(explored: Explored, crops: dict[int, Picture]) -> list[str]:
     """The pairs that the embedding gets most wrong."""
     body = []
     for title, text, pairs in (
-        ("Different people who look most alike", "At most one pair of any two identities. Where people cover each other, a box may belong to either.", explored.negatives),
+        ("Different people who look most alike", _NEGATIVES_TEXT, explored.negatives),
         ("One person who looks least alike", "At most one pair of each identity.", explored.positives),
     ):
         body.append(f'<h3>{escape(title)}</h3><p class="quiet">{escape(text)}</p>')
