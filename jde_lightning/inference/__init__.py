@@ -28,6 +28,7 @@ _HOME = {
     "draw_detections": "jde_lightning.inference.drawing",
     "draw_tracks": "jde_lightning.inference.drawing",
     "embed_boxes": "jde_lightning.inference.box_embeddings",
+    "embed_mosaic_views": "jde_lightning.inference.mosaic_views",
     "frames_of_index": "jde_lightning.inference.annotated_frames",
     "frames_of_sources": "jde_lightning.inference.annotated_frames",
     "load_tracker_factory": "jde_lightning.inference.tracker_config",
@@ -60,6 +61,7 @@ __all__ = [
     "draw_detections",
     "draw_tracks",
     "embed_boxes",
+    "embed_mosaic_views",
     "frames_of_index",
     "frames_of_sources",
     "load_tracker_factory",
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from jde_lightning.inference.drawing import Trails, draw_annotations, draw_detections, draw_tracks
     from jde_lightning.inference.embedding_collection import collect_embeddings
     from jde_lightning.inference.embedding_table import EmbeddingTable, read_embeddings
+    from jde_lightning.inference.mosaic_views import embed_mosaic_views
     from jde_lightning.inference.predictor import Predictor
     from jde_lightning.inference.sources import Frame, FrameSource, open_source, open_sources
     from jde_lightning.inference.tracker_config import load_tracker_factory

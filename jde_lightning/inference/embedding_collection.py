@@ -31,6 +31,7 @@ def collect_embeddings(
     output: Path,
     batch_size: int = 8,
     iou: float = 0.5,
+    only_identified: bool = False,
     crop_size: tuple[int, int] = CROP_SIZE,
     meta: dict[str, Any] | None = None,
     total: int | None = None,
@@ -51,18 +52,19 @@ def collect_embeddings(
             :func:`~jde_lightning.inference.embedding_table.crops_path`. Both are written whole or not at all.
         batch_size: frames that are described at once.
         iou: lowest overlap of a box and the annotated object that gives it its identity.
+        only_identified: leave out the boxes without identity.
         crop_size: width and height in pixels that a crop is fitted into.
         meta: facts to keep with the table, values that JSON can hold.
         total: number of frames, if it is known, for the progress bar.
         progress: show a progress bar on stderr.
 
     Returns:
-        The table. Without any box it has no rows.
+        The table, of which nothing is in memory before it is used. Without any box it has no rows.
 
     Raises:
         InputError: if boxes have no embeddings, or embeddings of several widths; or what ``frames`` raise.
     """
-    source = iter(frames)
+    source, images = iter(frames), 0
     with (
         written_whole(output) as table,
         written_whole(crops_path(output)) as archive,
@@ -70,13 +72,14 @@ def collect_embeddings(
         contextlib.ExitStack() as stack,
         tqdm(total=total, desc="embed", unit="frame", disable=None if progress else True) as bar,
     ):
-        rows = _Rows(table, crops, iou, stack)
+        rows = _Rows(table, crops, iou, only_identified, stack)
         while batch := list(islice(source, batch_size)):
             for frame, found in zip(batch, describe(batch), strict=True):
                 rows.add(frame, found)
+            images += len(batch)
             bar.update(len(batch))
             bar.set_postfix_str(f"{rows.count} boxes", refresh=False)
-        rows.finish({**(meta or {}), "crop_size": list(crop_size), "iou": iou})
+        rows.finish({**(meta or {}), "images": images, "crop_size": list(crop_size), "iou": iou})
     return EmbeddingTable.open(output)
 
 
@@ -87,12 +90,16 @@ class _Rows:
         path: of the table.
         crops: where crops go.
         iou: lowest overlap of a box and its annotation.
+        only_identified: leave out the boxes without identity.
         stack: closes what is opened.
     """
 
-    def __init__(self, path: Path, crops: CropWriter, iou: float, stack: contextlib.ExitStack) -> None:
-        self.count = 0
+    def __init__(
+        self, path: Path, crops: CropWriter, iou: float, only_identified: bool, stack: contextlib.ExitStack
+    ) -> None:
+        self.count, self.identified = 0, 0
         self._path, self._crops, self._iou, self._stack = path, crops, iou, stack
+        self._only_identified = only_identified
         self._writer: TableWriter | None = None
         self._width = 0
         self._identities: dict[tuple[str, str, int], int] = {}
@@ -106,8 +113,12 @@ class _Rows:
             msg = "the boxes have no embeddings: the weights have no trained appearance branch"
             raise InputError(msg)
         writer = self._writer_of(found.embeddings.shape[1])
-        annotations, count = frame.annotations, len(found)
+        annotations = frame.annotations
         ids, overlaps = self._matched(frame, found)
+        if self._only_identified:
+            kept = np.flatnonzero(ids != NO_IDENTITY)
+            found, ids, overlaps = found[kept], ids[kept], overlaps[kept]
+        count = len(found)
         scope = (annotations.dataset, annotations.sequence or "")
         numbers = [
             NO_IDENTITY if one == NO_IDENTITY else self._identities.setdefault((*scope, one), len(self._identities))
@@ -117,7 +128,7 @@ class _Rows:
         time = annotations.frame / annotations.frame_rate if annotations.sequence is not None else np.nan
         columns: Columns = {
             "row": np.arange(self.count, self.count + count),
-            "embedding": found.embeddings,
+            "embedding": np.asarray(found.embeddings),
             **{name: found.boxes[:, side] for side, name in enumerate(("x1", "y1", "x2", "y2"))},
             "score": found.scores,
             "label": found.labels,
@@ -131,11 +142,13 @@ class _Rows:
         }
         writer.append(columns, {"sequence": self._name(scope), "image": frame.image_path})
         self.count += count
+        self.identified += int((ids != NO_IDENTITY).sum())
 
     def finish(self, meta: dict[str, Any]) -> None:
         """Complete the table."""
         writer = self._writer_of(self._width or 1)
-        writer.finish({**meta, "embed_dim": writer.embed_dim, "identities": len(self._identities)})
+        counts = {"rows": self.count, "identified": self.identified, "identities": len(self._identities)}
+        writer.finish({**meta, **counts, "embed_dim": writer.embed_dim})
 
     def _writer_of(self, width: int) -> TableWriter:
         """The writer, opened when the width of the embeddings is known."""

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -41,6 +42,8 @@ ORDER = (
 """All columns, as they are shown."""
 
 Columns = dict[str, npt.NDArray[Any]]
+
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, IndexError)
 
 
 class TableWriter(ABC):
@@ -191,18 +194,33 @@ def open_writer(path: Path, embed_dim: int) -> TableWriter:
     return writers[path.suffix](path, embed_dim)
 
 
+def read_meta(path: Path) -> dict[str, Any]:
+    """Read the facts about a table, without its columns; errors as for :func:`read_columns`."""
+    parquet = import_arrow()[1] if path.suffix == ".parquet" else None
+    try:
+        if parquet is not None:
+            text = (parquet.read_metadata(path).metadata or {}).get(b"jde_lightning", b"{}")
+        else:
+            with np.load(path, allow_pickle=False) as content:
+                text = str(content["meta"]) if "meta" in content.files else "{}"
+        meta = json.loads(text)
+    except _UNREADABLE as error:  # what pyarrow raises is a ValueError or an OSError
+        raise InputError(_unreadable(path, error)) from error
+    found = meta.get("format") if isinstance(meta, dict) else meta
+    if found != FORMAT:
+        msg = f"{path}: its format is {str(found)[:40]!r}, expected {FORMAT!r}; write it again with `embed`"
+        raise InputError(msg)
+    return dict(meta)
+
+
 def read_columns(path: Path) -> tuple[Columns, dict[str, Any]]:
     """Read a whole table: the columns by name, texts as arrays of ``str``, and the facts about it.
 
     Raises:
         InputError: if the file holds something else, is cut short, or pyarrow is not installed.
     """
-    columns, meta = (_read_parquet if path.suffix == ".parquet" else _read_npz)(path)
-    if meta.get("format") != FORMAT:
-        msg = (
-            f"{path}: its format is {str(meta.get('format'))[:40]!r}, expected {FORMAT!r}; write it again with `embed`"
-        )
-        raise InputError(msg)
+    meta = read_meta(path)
+    columns = _read_parquet(path, int(meta["embed_dim"])) if path.suffix == ".parquet" else _read_npz(path)
     return columns, meta
 
 
@@ -230,38 +248,31 @@ def _array_of(name: str, rows: int, embed_dim: int, file: Path) -> tuple[Any, tu
     return NUMBERS.get(name, np.int64), (rows,)
 
 
-def _read_npz(path: Path) -> tuple[Columns, dict[str, Any]]:
+def _read_npz(path: Path) -> Columns:
     try:
         with np.load(path, allow_pickle=False) as content:
-            meta = json.loads(str(content["meta"])) if "meta" in content.files else {}
-            if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-                return {}, meta if isinstance(meta, dict) else {}
             columns = {name: content[name] for name in (*NUMBERS, "embedding")}
             for name in TEXTS:
                 lines = content[f"{name}_lines"].tobytes().decode().splitlines()
                 texts = np.array([json.loads(line) for line in lines], object)
                 columns[name] = texts[content[f"{name}_code"]] if len(texts) else np.zeros(0, object)
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+    except _UNREADABLE as error:
         raise InputError(_unreadable(path, error)) from error
-    return columns, meta
+    return columns
 
 
-def _read_parquet(path: Path) -> tuple[Columns, dict[str, Any]]:
-    arrow, parquet = import_arrow()
+def _read_parquet(path: Path, embed_dim: int) -> Columns:
+    parquet = import_arrow()[1]
     try:
         with parquet.ParquetFile(path) as file:
-            meta = json.loads((file.metadata.metadata or {}).get(b"jde_lightning", b"{}"))
-            if meta.get("format") != FORMAT:
-                return {}, meta
-            table = file.read(list(ORDER)).combine_chunks()
-    except (arrow.ArrowException, OSError, ValueError, KeyError) as error:
+            table = file.read(list(ORDER))
+    except _UNREADABLE as error:
         raise InputError(_unreadable(path, error)) from error
     columns = {name: table[name].to_numpy() for name in NUMBERS}
     columns |= {name: np.array(table[name].to_pylist(), object) for name in TEXTS}
     chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table["embedding"].chunks]
-    flat = np.concatenate([np.zeros(0, np.float32), *chunks])
-    columns["embedding"] = flat.reshape(-1, int(meta["embed_dim"]))
-    return columns, meta
+    columns["embedding"] = np.concatenate([np.zeros(0, np.float32), *chunks]).reshape(-1, embed_dim)
+    return columns
 
 
 def _unreadable(path: Path, error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from jde_lightning.errors import InputError
 from jde_lightning.inference.crop_archive import CropArchive, Picture
-from jde_lightning.inference.embedding_files import ORDER, read_columns
+from jde_lightning.inference.embedding_files import ORDER, Columns, read_columns, read_meta
 from jde_lightning.structures import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -21,75 +21,101 @@ FILE_NAMES = ("embeddings.parquet", "embeddings.npz")
 """How a table is called in a folder of its own; its crops are ``crops.zip``."""
 
 
-@dataclass(frozen=True)
 class EmbeddingTable:
     """``N`` boxes with their embeddings, in the order of sequences and frames.
 
+    Opening reads the facts only; the columns are read, all together, when one of them is first used.
+
+    Args:
+        path: the ``.parquet`` or ``.npz`` file, or the folder that holds one.
+
     Attributes:
         path: the file.
-        embeddings: ``(N, D)`` float32, of unit norm unless a network gave NaN.
-        boxes: ``(N, 4)`` float32 xyxy pixels of the image.
-        scores: ``(N,)`` float32 confidence in 0..1.
-        labels: ``(N,)`` int64 class index.
-        identities: ``(N,)`` int64 number of the identity, unique over the table, from 0; -1 where nobody knows it.
-        annotated_ids: ``(N,)`` int64 what the annotations call it, unique within a sequence only; -1 as above.
-        overlaps: ``(N,)`` float32 IoU with the annotated box that gave the identity, 0 where there is none.
-        sequences: ``(N,)`` str name of the sequence, empty for single images.
-        frames: ``(N,)`` int64 number of the frame, as its dataset counts.
-        times: ``(N,)`` float64 seconds, frame over frame rate; NaN for single images.
-        images: ``(N,)`` str file of the image, empty for videos.
-        crops: ``crops[row]`` is the crop of a row.
-        meta: facts about the whole: ``boxes`` (detected or annotated), ``class_names``, ``origin`` (weights and
-            settings), ``crop_size``.
+        meta: facts about the whole: ``rows``, ``images`` (number of those that were looked at), ``identified`` (rows
+            that have an identity), ``identities`` (number of them), ``embed_dim``, ``crop_size``, ``iou``; of the
+            command line also ``boxes`` (detected or annotated), ``class_names`` and ``origin`` (weights and settings).
+
+    Raises:
+        InputError: if there is none, it holds something else, is cut short, or pyarrow is needed and missing. What is
+            cut short may be seen only when a column is read.
     """
 
-    path: Path
-    embeddings: FloatArray
-    boxes: FloatArray
-    scores: FloatArray
-    labels: IntArray
-    identities: IntArray
-    annotated_ids: IntArray
-    overlaps: FloatArray
-    sequences: npt.NDArray[np.object_]
-    frames: IntArray
-    times: npt.NDArray[np.float64]
-    images: npt.NDArray[np.object_]
-    crops: CropArchive
-    meta: dict[str, Any]
+    def __init__(self, path: str | Path) -> None:
+        self.path = find_table(Path(path))
+        self.meta: dict[str, Any] = read_meta(self.path)
 
     @classmethod
     def open(cls, path: str | Path) -> EmbeddingTable:
-        """Read a table that ``jde-lightning embed`` or :func:`collect_embeddings` wrote.
+        """Open a table that ``jde-lightning embed`` or ``collect_embeddings`` wrote; as the constructor."""
+        return cls(path)
 
-        Args:
-            path: the ``.parquet`` or ``.npz`` file, or the folder that holds one.
+    @cached_property
+    def _columns(self) -> Columns:
+        return read_columns(self.path)[0]
 
-        Raises:
-            InputError: if there is none, it holds something else, is cut short, or pyarrow is needed and missing.
-        """
-        file = find_table(Path(path))
-        columns, meta = read_columns(file)
-        return cls(
-            path=file,
-            embeddings=columns["embedding"],
-            boxes=np.stack([columns[name] for name in ("x1", "y1", "x2", "y2")], axis=1),
-            scores=columns["score"],
-            labels=columns["label"],
-            identities=columns["identity"],
-            annotated_ids=columns["annotated_id"],
-            overlaps=columns["overlap"],
-            sequences=columns["sequence"],
-            frames=columns["frame"],
-            times=columns["time"],
-            images=columns["image"],
-            crops=CropArchive(crops_path(file), columns["crop_offset"], columns["crop_bytes"]),
-            meta=meta,
-        )
+    @property
+    def embeddings(self) -> FloatArray:
+        """``(N, D)`` float32, of unit norm unless a network gave NaN."""
+        return self._columns["embedding"]
+
+    @cached_property
+    def boxes(self) -> FloatArray:
+        """``(N, 4)`` float32 xyxy pixels of the image."""
+        return np.stack([self._columns[name] for name in ("x1", "y1", "x2", "y2")], axis=1)
+
+    @property
+    def scores(self) -> FloatArray:
+        """``(N,)`` float32 confidence in 0..1."""
+        return self._columns["score"]
+
+    @property
+    def labels(self) -> IntArray:
+        """``(N,)`` int64 class index."""
+        return self._columns["label"]
+
+    @property
+    def identities(self) -> IntArray:
+        """``(N,)`` int64 number of the identity, unique over the table, from 0; -1 where nobody knows it."""
+        return self._columns["identity"]
+
+    @property
+    def annotated_ids(self) -> IntArray:
+        """``(N,)`` int64 what the annotations call it, unique within a sequence only; -1 where nobody knows it."""
+        return self._columns["annotated_id"]
+
+    @property
+    def overlaps(self) -> FloatArray:
+        """``(N,)`` float32 IoU with the annotated box that gave the identity, 0 where there is none."""
+        return self._columns["overlap"]
+
+    @property
+    def sequences(self) -> npt.NDArray[np.object_]:
+        """``(N,)`` str name of the sequence, empty for single images."""
+        return self._columns["sequence"]
+
+    @property
+    def frames(self) -> IntArray:
+        """``(N,)`` int64 number of the frame, as its dataset counts."""
+        return self._columns["frame"]
+
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """``(N,)`` float64 seconds, frame over frame rate; NaN for single images."""
+        return self._columns["time"]
+
+    @property
+    def images(self) -> npt.NDArray[np.object_]:
+        """``(N,)`` str file of the image, empty for videos."""
+        return self._columns["image"]
+
+    @cached_property
+    def crops(self) -> CropArchive:
+        """``crops[row]`` is the crop of a row, ``crops.jpeg(row)`` the bytes of its JPEG."""
+        return CropArchive(crops_path(self.path), self._columns["crop_offset"], self._columns["crop_bytes"])
 
     def __len__(self) -> int:
         """Number of boxes."""
-        return len(self.embeddings)
+        return int(self.meta["rows"])
 
     def crop(self, row: int) -> Picture:
         """Return the crop of a row, ``(H, W, 3)`` uint8 BGR.

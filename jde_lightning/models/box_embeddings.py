@@ -24,8 +24,8 @@ def describe_boxes(
 
     The anchor that describes a box is the one that training's assigner ranks first for it: of those whose point lies
     inside the box, the one with the largest score ** 0.5 * IoU ** 6, where the IoU is that of the box and the one that
-    the anchor predicts. So hidden people, whom a threshold on the score or non-maximum suppression loses, are described
-    too.
+    the anchor predicts. As in training, sides shorter than the second stride count as so long when points are looked
+    for. So hidden people, whom a threshold on the score or non-maximum suppression loses, are described too.
 
     Args:
         raw: the network's maps of ``B`` images.
@@ -41,7 +41,8 @@ def describe_boxes(
     for image, wanted in enumerate(boxes):
         given = torch.as_tensor(np.asarray(wanted, np.float32).reshape(-1, 4), device=points.device)
         scores, labels = raw.scores[image].float().sigmoid().max(dim=0)
-        inside = (points > given[:, None, :2]).all(dim=-1) & (points < given[:, None, 2:]).all(dim=-1)  # (N, A)
+        middle, half = (given[:, :2] + given[:, 2:]) / 2, (given[:, 2:] - given[:, :2]).clamp(min=float(strides[1])) / 2
+        inside = ((points - middle[:, None]).abs() < half[:, None]).all(dim=-1)  # (N, A)
         # only anchors inside of some box have to be decoded
         used = inside.any(dim=0).nonzero()[:, 0]
         predicted = boxes_from_distances(raw.boxes[image, :, used].T, points[used], sizes[used])
