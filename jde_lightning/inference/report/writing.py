@@ -12,15 +12,8 @@ from typing import Any
 from jde_lightning.data.index import FrameIndex
 from jde_lightning.files import written_whole
 from jde_lightning.inference.report.described import cut_crops, describe_observed
-from jde_lightning.inference.report.embedding_sections import (
-    CROP,
-    MAP_SCRIPT,
-    MOST_ROWS,
-    TILE,
-    Explored,
-    embedding_sections,
-    explore,
-)
+from jde_lightning.inference.report.embedding_sections import CROP, MAP_SCRIPT, TILE, embedding_sections
+from jde_lightning.inference.report.explored import MOST_ROWS, Explored, explore
 from jde_lightning.inference.report.page import Section, lack, report_page
 from jde_lightning.inference.report.run import Run
 from jde_lightning.inference.report.setup_sections import configuration, data_summary, versions
