@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HELP = "write one HTML file about a run: curves, scores per sequence, embeddings, where it fails"
 
-PASSES_UNKNOWN_ARGUMENTS = True
+TAKES_DATA_FLAGS = True
 """``--data...`` flags go to the configuration, as in ``fit``."""
 
 _EPILOG = """\
@@ -31,6 +31,7 @@ so."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb to its parser."""
     parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("run", metavar="RUN_DIR", type=Path, help="folder of a run, or of its versions, of which the newest is taken")
     add("--output", type=Path, metavar="FILE", help="the page (default: RUN_DIR/report.html)")
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the page, and say on stdout where it is.
 
     Args:
-        args: the parsed arguments of :func:`add_arguments`, and ``unknown``: the flags for the configuration.
+        args: the parsed arguments of :func:`add_arguments`, and ``data``: the flags for the configuration.
 
     Returns:
         The exit code.
@@ -72,12 +73,8 @@ def run(args: argparse.Namespace) -> int:
     if args.batch_size is not None and args.batch_size < 1:
         msg = f"--batch-size must be at least 1, got {args.batch_size}"
         raise UsageError(msg)
-    stray = next((word for word in args.unknown if word.startswith("-") and not word.startswith("--data.")), None)
-    if stray is not None:
-        msg = f"unknown option {stray}; `report` knows its own (--help) and --data.... as in fit"
-        raise UsageError(msg)
     opened = open_run(args.run, args.checkpoint)
-    indices, batch_size = _indices(opened, args.unknown)
+    indices, batch_size = _indices(opened, args.data)
     output = args.output or opened.folder / "report.html"
     options = ReportOptions(
         batch_size=args.batch_size or batch_size,
