@@ -35,7 +35,9 @@ _OWN_VERBS = {
     "tune": "tune",
     "submit": "submit",
     "report": "report",
+    "benchmark": "benchmark",
     "ablate": "ablate",
+    "configs": "configs",
     "data check": "data_check",
     "data synthesize": "synthesize",
 }
@@ -146,7 +148,7 @@ def _overview() -> str:
             *(f"  {verb:<{width}}  {line}" for verb, line in verbs.items()),
             "",
             f"`{PROGRAM} VERB --help` explains a verb; `--debug` shows the traceback of an error.",
-            f"first steps: {PROGRAM} fit --config configs/quickstart.yaml",
+            f"first steps: {PROGRAM} fit --config quickstart",
             "",
         ]
     )

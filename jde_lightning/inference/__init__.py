@@ -24,6 +24,8 @@ _HOME = {
     "collect_embeddings": "jde_lightning.inference.embedding_collection",
     "detect_sequences": "jde_lightning.inference.cache_building",
     "describe_detected": "jde_lightning.inference.box_embeddings",
+    "detections_from_supervision": "jde_lightning.inference.interop",
+    "detections_from_ultralytics": "jde_lightning.inference.interop",
     "draw_annotations": "jde_lightning.inference.drawing",
     "draw_detections": "jde_lightning.inference.drawing",
     "draw_tracks": "jde_lightning.inference.drawing",
@@ -37,8 +39,14 @@ _HOME = {
     "read_cache": "jde_lightning.inference.cache",
     "read_detection_files": "jde_lightning.inference.detection_files",
     "read_embeddings": "jde_lightning.inference.embedding_table",
+    "to_boxmot": "jde_lightning.inference.interop",
+    "to_rows": "jde_lightning.inference.interop",
+    "to_supervision": "jde_lightning.inference.interop",
     "track_source": "jde_lightning.inference.tracking_run",
     "track_sources": "jde_lightning.inference.tracking_run",
+    "tracks_from_rows": "jde_lightning.inference.interop",
+    "tracks_from_supervision": "jde_lightning.inference.interop",
+    "tracks_from_ultralytics": "jde_lightning.inference.interop",
     "write_cache": "jde_lightning.inference.cache",
 }
 __all__ = [
@@ -57,6 +65,8 @@ __all__ = [
     "describe_annotated",
     "describe_detected",
     "detect_sequences",
+    "detections_from_supervision",
+    "detections_from_ultralytics",
     "draw_annotations",
     "draw_detections",
     "draw_tracks",
@@ -70,8 +80,14 @@ __all__ = [
     "read_cache",
     "read_detection_files",
     "read_embeddings",
+    "to_boxmot",
+    "to_rows",
+    "to_supervision",
     "track_source",
     "track_sources",
+    "tracks_from_rows",
+    "tracks_from_supervision",
+    "tracks_from_ultralytics",
     "write_cache",
 ]
 
@@ -84,6 +100,16 @@ if TYPE_CHECKING:
     from jde_lightning.inference.drawing import Trails, draw_annotations, draw_detections, draw_tracks
     from jde_lightning.inference.embedding_collection import collect_embeddings
     from jde_lightning.inference.embedding_table import EmbeddingTable, read_embeddings
+    from jde_lightning.inference.interop import (
+        detections_from_supervision,
+        detections_from_ultralytics,
+        to_boxmot,
+        to_rows,
+        to_supervision,
+        tracks_from_rows,
+        tracks_from_supervision,
+        tracks_from_ultralytics,
+    )
     from jde_lightning.inference.mosaic_views import embed_mosaic_views
     from jde_lightning.inference.predictor import Predictor
     from jde_lightning.inference.sources import Frame, FrameSource, open_source, open_sources

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,25 @@ from jde_lightning.data.images import letterbox
 from jde_lightning.errors import InputError
 from jde_lightning.inference.loading import load_network
 from jde_lightning.models.architecture import Scale
+from jde_lightning.models.head import RawMaps
 from jde_lightning.models.network import YOLO11JDE
 from jde_lightning.structures import Detections, Letterbox
 
 _DEFAULT_IMAGE_SIZE = 640
+
+
+class PreparedImages(NamedTuple):
+    """Images as the network takes them.
+
+    Attributes:
+        batches: per shape ``(B, 3, H, W)`` float32 RGB in 0..1, on the device.
+        indices: per shape which of the images they are.
+        letterboxes: of each image, how it was fitted.
+    """
+
+    batches: list[torch.Tensor]
+    indices: list[list[int]]
+    letterboxes: list[Letterbox]
 
 
 class Predictor:
@@ -113,23 +128,65 @@ class Predictor:
         Returns:
             Per image its detections, most confident first, xyxy in original pixels, unclipped.
         """
+        prepared = self.prepare(images)
+        return self.postprocess([self.forward(batch) for batch in prepared.batches], prepared)
+
+    def prepare(self, images: Sequence[npt.NDArray[np.uint8]]) -> PreparedImages:
+        """Fit images into the network's input, one batch per shape; the first of three steps of :meth:`detect`.
+
+        Args:
+            images: as for :meth:`detect`.
+
+        Returns:
+            The batches on the device, and how the images were fitted.
+        """
         fitted = [letterbox(image, self.image_size) for image in images]
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for index, (image, _) in enumerate(fitted):
             by_shape.setdefault(image.shape, []).append(index)
-        found: dict[int, Detections] = {}
-        for indices in by_shape.values():
-            raw = self._run(np.stack([fitted[i][0] for i in indices]))
-            found.update(zip(indices, raw, strict=True))
-        return [self._to_image(found[i], box) for i, (_, box) in enumerate(fitted)]
+        groups = list(by_shape.values())
+        batches = [self._to_device(np.stack([fitted[i][0] for i in indices])) for indices in groups]
+        return PreparedImages(batches, groups, [box for _, box in fitted])
 
-    def _run(self, batch: npt.NDArray[np.uint8]) -> list[Detections]:
-        """Run the network on ``(B, H, W, 3)`` uint8 BGR of the network's size."""
-        tensor = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).flip(1)
-        tensor = tensor.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
+    def forward(self, batch: torch.Tensor) -> RawMaps:
+        """Run the network; the second step of :meth:`detect`.
+
+        Args:
+            batch: one of :meth:`prepare`.
+
+        Returns:
+            The raw maps.
+        """
         reduced = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
-        with reduced:
-            return self.network.detect(tensor, conf=self.conf, iou=self.iou, max_det=self.max_det)
+        with torch.inference_mode(), reduced:
+            return self.network(batch)
+
+    def postprocess(self, maps: Sequence[RawMaps], prepared: PreparedImages) -> list[Detections]:
+        """Find the detections in the maps; the last step of :meth:`detect`.
+
+        Args:
+            maps: of each batch.
+            prepared: what :meth:`prepare` returned.
+
+        Returns:
+            As :meth:`detect`.
+        """
+        found: dict[int, Detections] = {}
+        with torch.inference_mode():
+            for raw, indices in zip(maps, prepared.indices, strict=True):
+                decoded = self.network.decode(raw, conf=self.conf, iou=self.iou, max_det=self.max_det)
+                found.update(zip(indices, decoded, strict=True))
+        return [self._to_image(found[i], box) for i, box in enumerate(prepared.letterboxes)]
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given; a clock has to."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _to_device(self, batch: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Turn ``(B, H, W, 3)`` uint8 BGR into the network's input."""
+        tensor = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).flip(1)
+        return tensor.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
 
     def _to_image(self, found: Detections, box: Letterbox) -> Detections:
         """Move detections to the original pixels, and drop embeddings that nobody trained."""

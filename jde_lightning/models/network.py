@@ -114,10 +114,23 @@ class YOLO11JDE(nn.Module):
         self.eval()
         try:
             with torch.inference_mode():
-                raw = self(images)
-                return decode(raw, self.strides, conf, iou, max_det, pooling=self.embedding_pooling)
+                return self.decode(self(images), conf, iou, max_det)
         finally:
             self.train(was_training)
+
+    def decode(self, raw: RawMaps, conf: float = 0.1, iou: float = 0.7, max_det: int = 300) -> list[Detections]:
+        """Find the objects in maps of :meth:`forward`; the second half of :meth:`detect`, with its arguments.
+
+        Args:
+            raw: of the evaluation mode.
+            conf: as in :meth:`detect`.
+            iou: as in :meth:`detect`.
+            max_det: as in :meth:`detect`.
+
+        Returns:
+            As :meth:`detect`.
+        """
+        return decode(raw, self.strides, conf, iou, max_det, pooling=self.embedding_pooling)
 
     def load_weights(self, path: str | Path) -> WeightsReport:
         """Start from weights of ultralytics, of the authors, or of this package.

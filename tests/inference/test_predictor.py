@@ -63,8 +63,12 @@ class Recorder(torch.nn.Module):
 
     class_names = ("person",)
 
-    def detect(self, images, conf, iou, max_det):
-        self.images, self.settings = images, (conf, iou, max_det)
+    def forward(self, images):
+        self.images = images
+        return images
+
+    def decode(self, images, conf, iou, max_det):
+        self.settings = (conf, iou, max_det)
         embeddings = np.ones((1, 1), np.float32)
         return [Detections([[16, 20, 40, 60]], [0.5 + i / 10], [0], embeddings) for i in range(len(images))]
 
@@ -89,7 +93,7 @@ def test_network_gets_letterboxed_rgb_and_boxes_come_back_in_original_pixels():
 
 def test_boxes_are_not_clipped_as_in_validation():
     class Outside(Recorder):
-        def detect(self, images, **settings):
+        def decode(self, images, **settings):
             return [Detections([[-20, -10, 500, 400]], [0.5])]
 
     found = Predictor(Outside(), 64, device="cpu").detect([np.zeros((64, 64, 3), np.uint8)])[0]
