@@ -91,6 +91,9 @@ def track_observed(run: Run, observed: Observed, progress: bool = False) -> Trac
             result.notes.append(f"{sequence} has boxes without identity: its tracking cannot be measured.")
         if not known:
             continue
+        found, broken = _with_finite_embeddings(found)
+        if broken:
+            result.notes.append(f"{sequence}: embeddings are not finite; it is tracked by motion only, twice.")
         tracked, of_sequence = _tracked(sequence, frames, found, names, factories)
         result.sequences.append(tracked)
         for every, own in zip(counts, of_sequence, strict=True):
@@ -106,6 +109,12 @@ def _factories(content: Any) -> tuple[TrackerFactory, TrackerFactory]:
     """The tracker as it is configured, explaining itself, and without appearance."""
     where = "config.yaml, tracking_hota.tracker"
     return tracker_factory(content, where, explain=True), tracker_factory(content, where, appearance=False)
+
+
+def _with_finite_embeddings(found: list[Detections]) -> tuple[list[Detections], bool]:
+    """The detections of a sequence, without any embedding where some are not finite; and whether that is so."""
+    broken = any(part.embeddings is not None and not np.isfinite(part.embeddings).all() for part in found)
+    return [Detections(part.boxes, part.scores, part.labels) for part in found] if broken else found, broken
 
 
 def _tracked(
