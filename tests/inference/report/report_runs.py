@@ -44,7 +44,7 @@ def write_frames(folder, sequences=None, identities=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), rng.integers(0, 255, (SIZE[1], SIZE[0], 3), dtype=np.uint8))
             corner = (start + speed * number).round()
-            boxes = np.concatenate([corner, corner + (16, 40)], axis=1)
+            boxes = np.concatenate([corner, corner + np.array([16, 40])], axis=1)
             ids = np.arange(1, people + 1) if identities else np.full(people, -1)
             zeros, ones = np.zeros(people), np.ones(people)
             frames.append(
@@ -63,7 +63,8 @@ def detect(frames, seed=5, noise=0.5, embeddings=True):
         seen = np.flatnonzero(rng.random(len(frame)) < 0.7)
         boxes = frame.boxes[seen] + rng.normal(0, 1, (len(seen), 4))
         vectors = looks[seen] + drift[seen] * frame.frame / 24 + rng.normal(0, noise, (len(seen), EMBED_DIM))
-        boxes = np.concatenate([boxes, rng.uniform(0, 60, (1, 2)).repeat(2, 0).reshape(1, 4) + [[0, 0, 20, 30]]])
+        left, top = rng.uniform(0, 60, 2)
+        boxes = np.concatenate([boxes, [[left, top, left + 20, top + 30]]])
         vectors = np.concatenate([vectors, rng.normal(size=(1, EMBED_DIM))]).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         scores = np.append(rng.uniform(0.5, 1, len(seen)), rng.uniform(0.02, 0.3))
