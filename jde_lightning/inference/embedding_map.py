@@ -7,7 +7,7 @@ import numpy as np
 from jde_lightning.inference.embedding_table import EmbeddingTable
 from jde_lightning.metrics.projection import ProjectionMethod, project_embeddings
 from jde_lightning.metrics.usable import balanced_sample, usable_rows
-from jde_lightning.plots.interactive import interactive_embedding_map
+from jde_lightning.plots.clickable_map import interactive_embedding_map
 
 
 def embedding_map(
