@@ -1,6 +1,6 @@
-"""Make the moving picture of the README from annotated frames that ``track --pictures`` has written.
+"""Make the moving picture of the README from annotated frames of ``track --pictures``.
 
-    jde-lightning track datasets/synthetic/MOT17/val --weights best.ckpt --pictures --output tracks
+Example:
     python docs/scripts/moving_picture.py tracks/MOT17-62-FRCNN docs/images/tracks.webp
 """
 

@@ -34,6 +34,7 @@ _OWN_VERBS = {
     "submit": "submit",
     "benchmark": "benchmark",
     "ablate": "ablate",
+    "configs": "configs",
     "data check": "data_check",
     "data synthesize": "synthesize",
 }
@@ -127,7 +128,7 @@ def _overview() -> str:
             *(f"  {verb:<{width}}  {line}" for verb, line in verbs.items()),
             "",
             f"`{PROGRAM} VERB --help` explains a verb; `--debug` shows the traceback of an error.",
-            f"first steps: {PROGRAM} fit --config configs/quickstart.yaml",
+            f"first steps: {PROGRAM} fit --config quickstart",
             "",
         ]
     )

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jde_lightning.cli.options import CONFIG_HELP
+
 if TYPE_CHECKING:
     from jde_lightning.data.index import FrameIndex
     from jde_lightning.data.summary import DatasetSummary
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb to its parser."""
     parser.epilog = _EPILOG
     add = parser.add_argument
-    add("--config", required=True, action="append", type=Path, metavar="FILE", help="as for fit; may repeat")
+    add("--config", required=True, action="append", type=Path, metavar="FILE", help=CONFIG_HELP)
     add("--output", type=Path, metavar="DIR", help="folder for pictures of sampled frames and mosaics")
     add("--json", type=Path, metavar="FILE", help="write all numbers and all file names")
     add("--decode", action="store_true", help="decode every image to find the damaged ones (slow)")

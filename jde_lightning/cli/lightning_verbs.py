@@ -48,7 +48,9 @@ from jde_lightning.cli.run_logs import run_loggers
 from jde_lightning.datamodule import JDEDataModule
 from jde_lightning.errors import InputError
 from jde_lightning.module import JDEModule
+from jde_lightning.packaged_configs import find_config
 
+_CONFIG_FLAGS = ("--config", "-c")
 _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "auto_batch_size": AutoBatchSize,
     "phases": Phases,
@@ -226,6 +228,23 @@ def _model_words(words: Sequence[str]) -> list[str]:
     return kept
 
 
+def _with_config_files(words: Sequence[str]) -> list[str]:
+    """The words of a command in which the names of packaged configurations are replaced by their files."""
+    found = list(words)
+    for place, word in enumerate(words):
+        flag, given, value = word.partition("=")
+        if place and words[place - 1] in _CONFIG_FLAGS:
+            found[place] = _config_file(word)
+        elif given and flag in _CONFIG_FLAGS:
+            found[place] = f"{flag}={_config_file(value)}"
+    return found
+
+
+def _config_file(text: str) -> str:
+    """The file that is meant; settings themselves, which jsonargparse takes in its place, and addresses stay."""
+    return text if ":" in text and not Path(text).is_file() else str(find_config(text))
+
+
 def run_verb(words: Sequence[str]) -> int:
     """Run one of Lightning's verbs.
 
@@ -234,8 +253,12 @@ def run_verb(words: Sequence[str]) -> int:
 
     Returns:
         The exit code.
+
+    Raises:
+        UsageError: if a configuration is neither a file nor the name of a packaged one.
     """
     _quiet()
+    words = _with_config_files(words)
     try:
         with _early_signals(listen=words[0] == "fit"):
             JDELightningCLI(words)

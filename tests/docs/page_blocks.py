@@ -95,13 +95,13 @@ def commands(text: str) -> list[list[str]]:
         lexer.wordchars += "$[]{}"
         lexer.whitespace_split = True
         command: list[str] = []
+        into_file = False
         for word in [*lexer, ";"]:
-            if word in (";", "&&", "|", "||"):
+            if word in (";", "&&", "|", "||", ">"):
                 found.append(command)
-                command = []
-            else:
+                command, into_file = [], word == ">"
+            elif not into_file:
                 command.append(word)
-    found = [[word for number, word in enumerate(words) if number or word != "do"] for words in found]
     found = [words[1:] if words[:1] == ["do"] else words for words in found]
     while any(words and re.fullmatch(r"[A-Z_]+=.*", words[0]) for words in found):
         found = [words[1:] if words and re.fullmatch(r"[A-Z_]+=.*", words[0]) else words for words in found]

@@ -29,13 +29,13 @@ def write_world(folder: Path) -> None:
     for name in ("best.ckpt", "last.ckpt", "runs/own_images/version_0/checkpoints/best.ckpt"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         _weights(folder / name)
-    for results in ("runs/track", "tracks", "results"):
-        (folder / results).mkdir(parents=True, exist_ok=True)
-        for name in ("MOT17-02-FRCNN", "MOT17-09-FRCNN", "crossing"):
-            kind = "1" if name == "crossing" else "-1"
-            (folder / results / f"{name}.txt").write_text(_rows("{frame},{id},{box},1,%s,-1,-1\n" % kind))
-    (folder / "results" / "crossing.txt").unlink()
-    (folder / "results_of_all").mkdir()
+    for name in ("results", "results_of_halves", "results_of_classes", "results_of_all"):
+        (folder / name).mkdir()
+    for name in ("MOT17-02-FRCNN", "MOT17-09-FRCNN"):
+        row = "{frame},{id},{box},1,-1,-1,-1\n"
+        (folder / "results" / f"{name}.txt").write_text(_rows(row))
+        (folder / "results_of_halves" / f"{name}.txt").write_text(_rows(row, first=FRAMES // 2 + 2))
+    (folder / "results_of_classes" / "crossing.txt").write_text(_rows("{frame},{id},{box},1,1,-1,-1\n"))
     for name in SEQUENCE_LENGTHS["mot17"]:
         (folder / "results_of_all" / f"{name}-FRCNN.txt").write_text("1,1,10,10,20,40,0.9,-1,-1,-1\n")
     (folder / "yolox").mkdir()
@@ -50,9 +50,9 @@ def _boxes(frame: int) -> np.ndarray:
     return np.stack([left, [20.0, 50.0], left + 20, [60.0, 90.0]], axis=1)
 
 
-def _rows(pattern: str) -> str:
+def _rows(pattern: str, first: int = 1) -> str:
     lines = []
-    for frame in range(1, FRAMES + 1):
+    for frame in range(first, FRAMES + 1):
         for number, (x1, y1, x2, y2) in enumerate(_boxes(frame), 1):
             box = f"{x1 + 1:.0f},{y1 + 1:.0f},{x2 - x1:.0f},{y2 - y1:.0f}"
             lines.append(pattern.format(frame=frame, id=number, box=box))

@@ -35,6 +35,7 @@ def test_most_blocks_are_executed():
         ("for x in a/*-B c; do\n  f $x --y z\ndone\n", [["f", "$x", "--y", "z"]]),
         ("for x in a; do f $x; done\n", [["f", "$x"]]),
         ("pip install -e '.[dev]'\n", [["pip", "install", "-e", ".[dev]"]]),
+        ("a b > c.yaml && d\n", [["a", "b"], ["d"]]),
         ("# only a comment\n\n", []),
     ],
 )
