@@ -11,6 +11,7 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -72,4 +73,30 @@ vars(torch._tensor_str.PRINT_OPTS).update(_torch_print)
 for (_module, _name), _original in zip(_patched, _originals, strict=True):
     setattr(_module, _name, _original)
 
-__all__ = ["VERSION", "Conv", "Detect", "DetectionModel", "check_version", "initialize_weights", "v8DetectionLoss"]
+
+def load_yolo(weights: str) -> Any:
+    """Open a checkpoint with ``ultralytics.YOLO``, its front end, which is imported only for this."""
+    from ultralytics import YOLO
+
+    return YOLO(weights)
+
+
+def default_tracker(name: str) -> dict[str, Any]:
+    """The parameters that a tracker of ultralytics has by default, such as ``botsort``."""
+    from ultralytics.utils import YAML
+    from ultralytics.utils.checks import check_yaml
+
+    return dict(YAML.load(check_yaml(f"{name}.yaml")))
+
+
+__all__ = [
+    "VERSION",
+    "Conv",
+    "Detect",
+    "DetectionModel",
+    "check_version",
+    "default_tracker",
+    "initialize_weights",
+    "load_yolo",
+    "v8DetectionLoss",
+]

@@ -21,11 +21,11 @@ from jde_lightning.losses.reid import ReIDLoss
 from jde_lightning.losses.weighting import FixedWeights, UncertaintyWeights
 from jde_lightning.models.network import YOLO11JDE
 from jde_lightning.models.norm_statistics import share_norm_statistics
+from jde_lightning.optimization import default_optimizer, parameter_groups
 from jde_lightning.schedule import WarmupLinear, WarmupLinearScheduler
 from jde_lightning.structures import Batch, Detections, ValidationOutput
 
 _LOG = logging.getLogger(__name__)
-_AUTO_SGD_ITERATIONS = 10_000
 
 
 class JDEModule(pl.LightningModule):
@@ -385,46 +385,15 @@ class JDEModule(pl.LightningModule):
         groups = self.parameter_groups()
         if self._optimizer_factory.value is not None:
             optimizer = self._optimizer_factory.value(groups)
-        elif iterations > _AUTO_SGD_ITERATIONS:
-            optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.937, nesterov=True)
         else:
-            lr = round(0.002 * 5 / (4 + len(self.class_names)), 6)
-            optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999))
+            optimizer = default_optimizer(groups, iterations, len(self.class_names))
         for group in optimizer.param_groups:
             group["lr"] *= group["lr_factor"]
         return optimizer
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Trainable parameters in groups of their own decay and learning rate.
-
-        Returns:
-            Groups with ``params``, ``weight_decay``, ``is_bias`` and ``lr_factor``; weights decay, norms and biases
-            do not. The Re-ID branch has groups of its own where ``reid_lr_factor`` is not 1.
-        """
-        groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
-        for module_name, module in self.network.named_modules():
-            for name, parameter in module.named_parameters(recurse=False):
-                if not parameter.requires_grad:
-                    continue
-                norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-                kind = "bias" if name == "bias" else "norm" if norm else "weight"
-                in_branch = ".cv4." in f".{module_name}." and self.reid_lr_factor != 1.0
-                groups.setdefault((kind, in_branch), []).append(parameter)
-        # The Re-ID loss may have parameters of its own, such as the class centres of ArcFace. The log variances of a
-        # learned weighting do not decay: nothing makes 0 a better value than another.
-        for name, parameter in self.loss.named_parameters():
-            if parameter.requires_grad:
-                kind = "norm" if name.startswith("weighting.") else "weight"
-                groups.setdefault((kind, False), []).append(parameter)
-        return [
-            {
-                "params": parameters,
-                "weight_decay": self.weight_decay if kind == "weight" else 0.0,
-                "is_bias": kind == "bias",
-                "lr_factor": self.reid_lr_factor if in_branch else 1.0,
-            }
-            for (kind, in_branch), parameters in groups.items()
-        ]
+        """Trainable parameters as :func:`jde_lightning.optimization.parameter_groups` sorts them."""
+        return parameter_groups(self.network, self.loss, self.weight_decay, self.reid_lr_factor)
 
 
 class _SharedByCopies:

@@ -32,6 +32,7 @@ _OWN_VERBS = {
     "cache": "cache",
     "tune": "tune",
     "submit": "submit",
+    "benchmark": "benchmark",
     "ablate": "ablate",
     "configs": "configs",
     "data check": "data_check",

@@ -178,6 +178,11 @@ class Predictor:
                 found.update(zip(indices, decoded, strict=True))
         return [self._to_image(found[i], box) for i, box in enumerate(prepared.letterboxes)]
 
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given; a clock has to."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
     def _to_device(self, batch: npt.NDArray[np.uint8]) -> torch.Tensor:
         """Turn ``(B, H, W, 3)`` uint8 BGR into the network's input."""
         tensor = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).flip(1)

@@ -1,0 +1,195 @@
+"""``jde-lightning benchmark``: milliseconds of each stage and frames per second, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jde_lightning.cli.options import IMAGE_SIZE_HELP, TRACKER_HELP
+
+if TYPE_CHECKING:
+    from jde_lightning.inference.frames import FrameSource
+    from jde_lightning.inference.speed import Speed
+
+HELP = "measure how fast a network and a tracker are here, stage by stage and end to end"
+
+_EPILOG = """\
+examples:
+  jde-lightning benchmark street.mp4 --weights best.ckpt
+  jde-lightning benchmark --weights best.ckpt --frames 100                (frames that are rendered first)
+  jde-lightning benchmark MOT17-09-FRCNN --weights best.ckpt --vs ultralytics
+
+Stages are measured alone, one after the other; frames per second end to end are those of `track`, whose stages
+overlap. --vs ultralytics runs Ultralytics' model.track (BoT-SORT with native Re-ID, default settings) with the same
+detector on the same frames, in a process of its own. Nothing else should run meanwhile. More in docs/inference.md."""
+
+_RENDERED_SIZE = (1280, 720)
+_RENDERED_PEOPLE = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb to its parser."""
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add(
+        "source", metavar="SOURCE", nargs="?", help="video file, folder of images or MOT sequence; else rendered frames"
+    )
+    add("--weights", required=True, type=Path, metavar="FILE", help="checkpoint of fit; or YOLO11 weights with --scale")
+    add("--frames", type=int, default=200, metavar="N", help="most frames that are measured (default: 200)")
+    add("--repeats", type=int, default=3, metavar="N", help="runs from end to end; the median counts (default: 3)")
+    add("--video", action="store_true", help="draw and encode an annotated video too")
+    add("--output", type=Path, default=Path("benchmark.json"), metavar="FILE", help="default: benchmark.json")
+    group = parser.add_argument_group("comparison")
+    group.add_argument("--vs", choices=("ultralytics",), help="run this peer too, on the same frames")
+    group.add_argument("--vs-weights", type=Path, metavar="FILE", help="its checkpoint, where --weights is an export")
+    group = parser.add_argument_group("tracking and detection")
+    add = group.add_argument
+    add("--tracker", default="yolo11_jde", metavar="NAME", help=TRACKER_HELP)
+    add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
+    add("--conf", type=float, default=0.1, metavar="F", help="smallest confidence (default: 0.1)")
+    add("--iou", type=float, default=0.7, metavar="F", help="overlap limit of the suppression (default: 0.7)")
+    add("--max-det", type=int, default=300, metavar="N", help="most detections per image (default: 300)")
+    add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
+    group = parser.add_argument_group("speed")
+    add = group.add_argument
+    add("--batch-size", type=int, default=1, metavar="N", help="frames detected at once (default: 1, as of a camera)")
+    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
+    add("--precision", choices=("fp32", "bf16"), default="fp32", help="arithmetic of the network (default: fp32)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print a table and save it.
+
+    Args:
+        args: the parsed arguments of :func:`add_arguments`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        InputError: if source, weights, tracker or a value cannot be used, or the peer fails.
+    """
+    from jde_lightning.errors import InputError
+    from jde_lightning.files import written_whole
+    from jde_lightning.inference.environment import describe_environment
+    from jde_lightning.inference.predictor import Predictor
+    from jde_lightning.inference.speed import FirstFrames, measure_end_to_end, measure_stages
+    from jde_lightning.inference.tracker_config import load_tracker_factory
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    for name in ("frames", "repeats", "batch_size"):
+        if getattr(args, name) < 1:
+            msg = f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)}"
+            raise InputError(msg)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        whole, path = _open(args.source, args.frames, folder)
+        load_tracker_factory(args.tracker)
+        predictor = Predictor.from_checkpoint(
+            args.weights,
+            image_size=args.imgsz,
+            conf=args.conf,
+            iou=args.iou,
+            max_det=args.max_det,
+            device=args.device,
+            precision=args.precision,
+            scale=args.scale,
+        )
+        factory = load_tracker_factory(args.tracker, predictor.appearance)
+        source = FirstFrames(whole, args.frames)
+        speed = measure_stages(
+            source,
+            predictor,
+            factory,
+            folder,
+            args.batch_size,
+            video=args.video,
+            synchronize=predictor.synchronize,
+        )
+        for _ in range(args.repeats):
+            speed.repeats.append(measure_end_to_end(source, predictor, factory, folder, args.batch_size, args.video))
+        peer = _measure_peer(args, predictor.image_size, path) if args.vs else None
+    settings = {
+        name: getattr(args, name) for name in ("source", "tracker", "batch_size", "device", "precision", "video")
+    }
+    report: dict[str, Any] = {
+        "environment": describe_environment(),
+        "settings": {**settings, "weights": str(args.weights), "image_size": predictor.image_size},
+        "speed": speed.as_json(),
+    }
+    if peer is not None:
+        report["ultralytics"] = peer
+        report["times_as_fast"] = round(speed.end_to_end / peer["fps"], 3)
+    sys.stdout.write(_table(report, speed))
+    with written_whole(args.output) as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n")
+    sys.stdout.write(f"\nsaved: {args.output}\n")
+    return 0
+
+
+def _open(source: str | None, frames: int, folder: Path) -> tuple[FrameSource, Path]:
+    """Open the source, or render one; return the path that a peer can read too."""
+    from jde_lightning.errors import InputError
+    from jde_lightning.inference.sources import ImageFolder, open_source
+
+    if source is None:
+        source = str(_render(folder / "rendered", frames))
+    opened = open_source(source)
+    if opened.live:
+        msg = f"{source}: a camera or stream gives frames in its own time; benchmark a video file or a folder of images"
+        raise InputError(msg)
+    return opened, opened.files[0][1].parent if isinstance(opened, ImageFolder) else Path(source)
+
+
+def _render(folder: Path, frames: int) -> Path:
+    """Render a sequence of the synthetic street."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from jde_lightning.data.synthetic import render_sequence
+    from jde_lightning.data.synthetic.layouts import write_mot_sequence
+
+    width, height = _RENDERED_SIZE
+    rendered = render_sequence(frames=frames, width=width, height=height, people=_RENDERED_PEOPLE, frame_rate=30)
+    progress = tqdm(rendered, total=frames, desc="rendering", unit="frame", disable=None, leave=False)
+    write_mot_sequence(folder, progress, 30, np.random.default_rng(0))
+    return folder
+
+
+def _measure_peer(args: argparse.Namespace, image_size: int, path: Path) -> dict[str, Any]:
+    """Run Ultralytics on the same frames with the same detector, as often as ours; its median run."""
+    from jde_lightning.inference.loading import load_network
+    from jde_lightning.inference.ultralytics_peer import measure_ultralytics
+
+    network = load_network(args.vs_weights or args.weights, args.scale).network
+    settings = (args.frames, image_size, args.conf, args.iou, args.max_det)
+    runs = [measure_ultralytics(network, path, *settings) for _ in range(args.repeats)]
+    runs.sort(key=lambda each: each["fps"])
+    return {**runs[len(runs) // 2], "fps_of_each_repeat": [round(each["fps"], 2) for each in runs]}
+
+
+def _table(report: dict[str, Any], speed: Speed) -> str:
+    """The report as text."""
+    lines = [f"{name:<14} {value}" for name, value in report["environment"].items()]
+    settings = report["settings"]
+    lines += ["", f"{settings['weights']}, {settings['image_size']} px, {settings['precision']}"]
+    lines += [f"{speed.frames} frames, {speed.people:.1f} detections in each, batches of {settings['batch_size']}", ""]
+    lines += [f"{'ms per frame':<14}{'p50':>9}{'p95':>9}"]
+    for name in speed.milliseconds:
+        lines.append(f"{name:<14}{speed.percentile(name, 50):>9.2f}{speed.percentile(name, 95):>9.2f}")
+    lines += ["", f"{'frames/s':<26}{'':>2}"]
+    lines += [
+        f"  {'end to end':<24}{speed.end_to_end:>8.2f}",
+        f"  {'forward pass alone':<24}{speed.forward_alone:>8.2f}",
+    ]
+    if "ultralytics" in report:
+        peer = report["ultralytics"]
+        lines.append(f"  {'Ultralytics ' + peer['version']:<24}{peer['fps']:>8.2f}   BoT-SORT with native Re-ID")
+        lines.append(f"  {'ratio to Ultralytics':<24}{report['times_as_fast']:>8.2f}")
+    return "\n".join(lines) + "\n"
