@@ -172,7 +172,7 @@ def test_wrong_input(tune, tmp_path, walk):
             "give the right one, or write another cache with `jde-lightning cache`",
         ),
         (["--space", tmp_path / "wide.yaml"], "wide.yaml: track_buffer -5 is refused by YOLO11JDETracker"),
-        (["--tracker", "sort"], "sort: neither a known tracker"),
+        (["--tracker", "sort"], "sort: no such file, and no packaged configuration"),
         (["--space", tmp_path / "none.yaml"], "none.yaml: no such file"),
         (["--holdout", "z"], "--holdout z: no such sequence in the cache, which has a, b, c"),
         (["--gt", tmp_path], "no ground truth found"),
