@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from jde_lightning.boxes import area
-from jde_lightning.callbacks.identity_matching import match_one_to_one
 from jde_lightning.data.views import View, ViewAugmentation, draw_view
+from jde_lightning.metrics.box_matching import match_one_to_one
 from jde_lightning.structures import Detections, FloatArray, FrameAnnotations, IntArray, Letterbox
 
 
