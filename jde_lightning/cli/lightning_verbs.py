@@ -103,8 +103,9 @@ class ConfigKeeper(SaveConfigCallback):
 
     def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write ``config.yaml``, unless the run's folder has the same."""
-        if self.config["data"]["batch_size"] == "auto" and isinstance(trainer.datamodule, JDEDataModule):
-            self.config["data"]["batch_size"] = trainer.datamodule.batch_size
+        data = getattr(trainer, "datamodule", None)
+        if self.config["data"]["batch_size"] == "auto" and isinstance(data, JDEDataModule):
+            self.config["data"]["batch_size"] = data.batch_size
         folder = run_folder(trainer)
         if not self.already_saved and folder is not None and (folder / self.config_filename).is_file():
             path = folder / self.config_filename
