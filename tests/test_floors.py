@@ -12,7 +12,17 @@ FLOORS = [
     {"cli", "__main__"},
     {"module", "datamodule", "callbacks", "inference"},
     {"models", "losses", "data", "tracking", "metrics", "plots"},
-    {"structures", "boxes", "errors", "files", "schedule", "optimization", "_ultralytics", "__init__"},
+    {
+        "structures",
+        "boxes",
+        "errors",
+        "files",
+        "schedule",
+        "optimization",
+        "packaged_configs",
+        "_ultralytics",
+        "__init__",
+    },
 ]
 ABOVE_LIGHTNING = {"cli", "module", "datamodule", "callbacks"}
 FILES = sorted(PACKAGE.rglob("*.py"))

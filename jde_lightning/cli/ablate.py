@@ -31,7 +31,7 @@ trainer.default_root_dir holds the validation of the last epoch, and its config.
 paths and workers aside). So --report-only wants the same arguments after -- as the training.
 Exit code 1 where a row failed.
 """
-_BASE = Path("configs/experiments/paper_ablation.yaml")
+_BASE = Path("experiments/paper_ablation")
 _TABLE = Path("runs/ablations")
 
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.usage = "%(prog)s ROW [ROW ...] [options] [-- arguments of fit]"
     add = parser.add_argument
-    add("rows", nargs="+", type=Path, metavar="ROW", help="YAML of a row, or a folder of such")
+    add("rows", nargs="+", type=Path, metavar="ROW", help="YAML of a row, a folder of such, or a packaged name")
     add("--base", action="append", type=Path, metavar="FILE", help=f"what rows are laid over; may repeat ({_BASE})")
     add("--runs", type=Path, default=Path(), metavar="DIR", help="where the run folders of the rows go (default: here)")
     add("--table", type=Path, default=_TABLE, metavar="DIR", help="folder for table and pictures (%(default)s)")

@@ -11,6 +11,7 @@ from typing import Any
 
 from jde_lightning.errors import InputError
 from jde_lightning.files import read_yaml
+from jde_lightning.packaged_configs import find_config
 
 METRICS = ("hota", "mota", "idf1")
 """What the paper's tables report."""
@@ -71,8 +72,8 @@ def load_rows(
     """Read rows and lay them over their base.
 
     Args:
-        paths: files of rows, and folders of such; what is named twice is read once.
-        bases: configurations below the rows; later ones win.
+        paths: files of rows, and folders of such, or packaged names; what is named twice is read once.
+        bases: configurations below the rows, files or names; later ones win.
         runs: folder in which the run folders lie that are not absolute.
         arguments: words for ``fit`` that win over base and row: ``--key value``, ``--key=value``, ``--config FILE``.
         seeds: each row comes once with each, in a folder ``seed_N`` of its own; ``None`` leaves the seed alone.
@@ -82,12 +83,13 @@ def load_rows(
         first seed come before those of the second, so that a table soon has every row.
 
     Raises:
-        InputError: if a file is missing or broken, a folder holds no row, the arguments choose the run folder, or the
-            number of epochs is left open.
+        InputError: if there is no such file or name, a file is broken, a folder holds no row, the arguments choose the
+            run folder, or the number of epochs is left open.
     """
     base: dict[str, Any] = {}
+    bases = [find_config(path) for path in bases]
     for path in bases:
-        base = merge(base, _read(path, "a configuration to lay the rows over"))
+        base = merge(base, read_yaml(path, "a configuration to lay the rows over"))
     explicit = settings_of(arguments)
     if "default_root_dir" in explicit.get("trainer", {}):
         msg = "--trainer.default_root_dir after -- would put all rows in one folder; use --runs DIR before it"
@@ -155,7 +157,7 @@ def settings_of(arguments: Sequence[str]) -> dict[str, Any]:
                 raise InputError(msg)
             text = words.pop(0)
         if key == "--config":
-            settings = merge(settings, _read(Path(text), "a configuration"))
+            settings = merge(settings, read_yaml(find_config(text), "a configuration"))
             continue
         try:
             value = yaml.safe_load(text)
@@ -170,7 +172,8 @@ def settings_of(arguments: Sequence[str]) -> dict[str, Any]:
 def _files(paths: Sequence[Path]) -> list[Path]:
     """The files of rows, each once."""
     found: dict[Path, Path] = {}
-    for path in paths:
+    for name in paths:
+        path = find_config(name, folders=True)
         inside = sorted(path.rglob("*.yaml"), key=_natural) if path.is_dir() else [path]
         if not inside:
             msg = f"{path}: no .yaml in this folder; expected rows such as those of configs/ablations/table1"
@@ -186,18 +189,9 @@ def _natural(path: Path) -> list[tuple[bool, float, str]]:
     return [(not part[:1].isdigit(), float(part) if part[:1].isdigit() else 0.0, part) for part in parts]
 
 
-def _read(path: Path, expected: str) -> dict[str, Any]:
-    """Read a configuration."""
-    try:
-        return read_yaml(path, expected)
-    except FileNotFoundError as error:
-        msg = f"{path}: no such file; expected {expected}"
-        raise InputError(msg) from error
-
-
 def _read_row(path: Path) -> dict[str, Any]:
     """Read the settings of a row; a tracker's parameters or the like are none."""
-    settings = _read(path, "the settings of a row")
+    settings = read_yaml(path, "the settings of a row")
     wrong = [key for key, value in settings.items() if key in ("class_path", "init_args") or "." in key]
     if wrong or not any(isinstance(value, dict) for value in settings.values()):
         msg = f"{path}: its keys are {', '.join(settings) or 'none'}; a row sets trainer, model, data or a callback"
@@ -209,9 +203,6 @@ def _published(path: Path) -> tuple[str, str, dict[str, float]]:
     """Table, row and published percentages from the comment of a row's file."""
     import yaml
 
-    if not path.is_file():
-        msg = f"{path}: no such file; expected a row such as configs/ablations/table2/margin_0.05.yaml, or a folder"
-        raise InputError(msg)
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         if line.startswith(_PUBLISHED):
             try:

@@ -13,23 +13,25 @@ from jsonargparse import ArgumentError, ArgumentParser
 import jde_lightning.data.readers
 import jde_lightning.data.synthetic  # noqa: F401
 from jde_lightning.datamodule import JDEDataModule
-from jde_lightning.errors import InputError, UsageError
+from jde_lightning.errors import UsageError
 from jde_lightning.files import read_yaml
+from jde_lightning.packaged_configs import find_config
 
 
 def data_module_from_configs(configs: Sequence[Path], flags: Sequence[str] = ()) -> JDEDataModule:
     """Build the data module that ``fit`` would build from the same files and flags.
 
     Args:
-        configs: configurations as for ``fit``; later ones win. Only their ``data`` is looked at.
+        configs: configurations as for ``fit``, files or names; later ones win. Only their ``data`` is looked at.
         flags: ``--data...`` words of a command line.
 
     Returns:
         The data module; nothing is read yet.
 
     Raises:
-        InputError: if a file is missing or broken.
-        UsageError: if it, or a flag, has a key or value that the data module does not know.
+        InputError: if a file is broken.
+        UsageError: if there is no such file or name, or it, or a flag, has a key or value that the data module does not
+            know.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
@@ -49,8 +51,4 @@ def data_module_from_configs(configs: Sequence[Path], flags: Sequence[str] = ())
 
 def _data_of(path: Path) -> dict[str, Any]:
     """The ``data`` section of a configuration; empty if it has none."""
-    try:
-        return read_yaml(path, "a mapping with the key data").get("data") or {}
-    except FileNotFoundError as error:
-        msg = f"{path}: no such file; expected a configuration such as configs/quickstart.yaml"
-        raise InputError(msg) from error
+    return read_yaml(find_config(path), "a mapping with the key data").get("data") or {}

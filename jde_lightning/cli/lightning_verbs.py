@@ -33,6 +33,7 @@ from jde_lightning.callbacks.phases import Phases
 from jde_lightning.callbacks.pictures import Pictures
 from jde_lightning.callbacks.prediction_writer import PredictionWriter
 from jde_lightning.callbacks.preemption import EXIT_CODE, Preemption
+from jde_lightning.callbacks.projector import Projector
 from jde_lightning.callbacks.rehearsal import Rehearsal
 from jde_lightning.callbacks.retrieval import Retrieval
 from jde_lightning.callbacks.run_folder import run_folder
@@ -48,7 +49,9 @@ from jde_lightning.cli.run_logs import run_loggers
 from jde_lightning.datamodule import JDEDataModule
 from jde_lightning.errors import InputError
 from jde_lightning.module import JDEModule
+from jde_lightning.packaged_configs import find_config
 
+_CONFIG_FLAGS = ("--config", "-c")
 _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "auto_batch_size": AutoBatchSize,
     "phases": Phases,
@@ -61,6 +64,7 @@ _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "view_retrieval": ViewRetrieval,
     "tracking_hota": TrackingHOTA,
     "pictures": Pictures,
+    "projector": Projector,
     "checkpoint": Checkpoint,
     "prediction_writer": PredictionWriter,
     "run_summary": RunSummary,
@@ -99,8 +103,9 @@ class ConfigKeeper(SaveConfigCallback):
 
     def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write ``config.yaml``, unless the run's folder has the same."""
-        if self.config["data"]["batch_size"] == "auto" and isinstance(trainer.datamodule, JDEDataModule):
-            self.config["data"]["batch_size"] = trainer.datamodule.batch_size
+        data = getattr(trainer, "datamodule", None)
+        if self.config["data"]["batch_size"] == "auto" and isinstance(data, JDEDataModule):
+            self.config["data"]["batch_size"] = data.batch_size
         folder = run_folder(trainer)
         if not self.already_saved and folder is not None and (folder / self.config_filename).is_file():
             path = folder / self.config_filename
@@ -226,6 +231,23 @@ def _model_words(words: Sequence[str]) -> list[str]:
     return kept
 
 
+def _with_config_files(words: Sequence[str]) -> list[str]:
+    """The words of a command in which the names of packaged configurations are replaced by their files."""
+    found = list(words)
+    for place, word in enumerate(words):
+        flag, given, value = word.partition("=")
+        if place and words[place - 1] in _CONFIG_FLAGS:
+            found[place] = _config_file(word)
+        elif given and flag in _CONFIG_FLAGS:
+            found[place] = f"{flag}={_config_file(value)}"
+    return found
+
+
+def _config_file(text: str) -> str:
+    """The file that is meant; settings themselves, which jsonargparse takes in its place, and addresses stay."""
+    return text if ":" in text and not Path(text).is_file() else str(find_config(text))
+
+
 def run_verb(words: Sequence[str]) -> int:
     """Run one of Lightning's verbs.
 
@@ -234,8 +256,12 @@ def run_verb(words: Sequence[str]) -> int:
 
     Returns:
         The exit code.
+
+    Raises:
+        UsageError: if a configuration is neither a file nor the name of a packaged one.
     """
     _quiet()
+    words = _with_config_files(words)
     try:
         with _early_signals(listen=words[0] == "fit"):
             JDELightningCLI(words)
@@ -273,6 +299,8 @@ def _early_signals(listen: bool) -> Iterator[None]:
 def _quiet() -> None:
     """Send the package's log to stderr and drop warnings of others that a user cannot act on."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    # in a notebook, another verb may have set up logging before
+    logging.getLogger("jde_lightning").setLevel(logging.INFO)
     for name in ("lightning.pytorch", "lightning.fabric", "matplotlib", "PIL", "fsspec", "faster_coco_eval"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for text in (

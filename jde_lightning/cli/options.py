@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-TRACKER_HELP = "yolo11_jde (default), fairmot, bytetrack, low_frame_rate, or a YAML file"
+TRACKER_HELP = "yolo11_jde (default), fairmot, bytetrack, low_frame_rate, short_training, or a YAML file"
+
+CONFIG_HELP = "file, or name of a packaged configuration, as for fit; may repeat"
 
 IMAGE_SIZE_HELP = (
     "longest side of the network's input (default: as the checkpoint was validated; 640 for plain YOLO11 weights)"
 )
+
+WEIGHTS_HELP = "checkpoint of fit; a file of export (.onnx, needs no torch); or YOLO11 weights with --scale"
 
 
 def add_network_speed_options(parser: argparse._ActionsContainer) -> None:
@@ -39,3 +43,17 @@ def add_network_speed_options(parser: argparse._ActionsContainer) -> None:
 def network_speed(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a predictor that :func:`add_network_speed_options` asked for."""
     return {name: getattr(args, name) for name in ("device", "precision", "embeddings", "compile")}
+
+
+def add_backend_option(parser: argparse._ActionsContainer) -> None:
+    """Add the option that says what runs an exported network.
+
+    Args:
+        parser: or a group of one.
+    """
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "onnxruntime", "openvino"),
+        default="auto",
+        help="what runs an exported network (default: the first that is installed)",
+    )

@@ -133,7 +133,7 @@ def test_wrong_configurations_are_refused_in_one_line(tmp_path, capsys, content,
     path = tmp_path / "config.yaml"
     if content is not None:
         path.write_text(content)
-    wrong_usage = content is not None and ("rooot" in content)
+    wrong_usage = content is None or "rooot" in content
     assert main(["data", "check", "--config", str(path)]) == (2 if wrong_usage else 1)
     error = capsys.readouterr().err
     assert error.startswith("jde-lightning data check: error: ")

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from jde_lightning.cli import main
-from jde_lightning.inference.tracker_config import _PRESETS
 from jde_lightning.models.network import YOLO11JDE
 from jde_lightning.models.reid_branch import ReIDBranch
+from jde_lightning.packaged_configs import config_names
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_confidence_and_size_reach_the_network(folder, weights, tmp_path, capsys
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--tracker", "sort"], "--tracker sort: neither a known tracker"),
+        (["--tracker", "sort"], "--tracker sort: no such file, and no packaged"),
         (["--split", "val_half"], "--split val_half needs MOTChallenge sequences"),
         (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["--fps", "0"], "--fps must be above 0 and at most 1000 frames per second, got 0"),
@@ -160,7 +160,7 @@ def test_usage_errors_and_help(capsys):
     assert main(["track", "--help"]) == 0
     text = capsys.readouterr().out
     assert "examples:" in text
-    assert not [name for name in _PRESETS if name not in text]
+    assert not [name for name in config_names("trackers") if name not in text]
 
 
 def test_track_and_cache_say_the_same_of_the_image_size(capsys):

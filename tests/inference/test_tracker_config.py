@@ -63,14 +63,14 @@ def test_frame_rate_in_the_file_wins(tmp_path):
 
 
 def test_unknown_name():
-    names = "yolo11_jde, fairmot, bytetrack, low_frame_rate"
-    with pytest.raises(InputError, match=rf"--tracker sort: neither a known tracker \({names}\) nor a YAML file$"):
+    names = "bytetrack, fairmot, low_frame_rate, short_training, yolo11_jde"
+    with pytest.raises(InputError, match=rf"--tracker sort: no such file, and .* \(there are {names}\)$"):
         load_tracker_factory("sort")
-    with pytest.raises(InputError, match=r"--tracker byte_track: .* nor a YAML file \(nearest: bytetrack\)$"):
+    with pytest.raises(InputError, match=r"--tracker byte_track: .*; nearest: bytetrack\)$"):
         load_tracker_factory("byte_track")
 
 
-@pytest.mark.parametrize("name", ["yolo11_jde", "fairmot", "bytetrack", "low_frame_rate"])
+@pytest.mark.parametrize("name", ["yolo11_jde", "fairmot", "bytetrack", "low_frame_rate", "short_training"])
 def test_a_name_means_its_file(name):
     path = Path(__file__).resolve().parents[2] / "configs" / "trackers" / f"{name}.yaml"
     by_name, by_file = load_tracker_factory(name)(25), load_tracker_factory(path)(25)

@@ -13,7 +13,7 @@ import numpy as np
 from jde_lightning.errors import InputError
 from jde_lightning.files import read_yaml
 from jde_lightning.inference.cache import CachedSequence
-from jde_lightning.inference.tracker_config import load_tracker_factory
+from jde_lightning.inference.tracker_config import find_tracker, load_tracker_factory
 from jde_lightning.inference.tuning.sequences import TuningSequence
 from jde_lightning.metrics.folders import FolderScores
 from jde_lightning.metrics.in_memory import result_rows
@@ -46,8 +46,7 @@ class TrackerChoice:
             InputError: if name, file, class, key or value are not what they should be.
         """
         made = load_tracker_factory(name_or_path, appearance)(30.0)
-        path = Path(name_or_path).expanduser()
-        written = read_yaml(path, "a tracker").get("init_args") or {} if path.is_file() else {}
+        written = read_yaml(find_tracker(name_or_path), "a tracker").get("init_args") or {}
         arguments: dict[str, Any] = {}
         for name, parameter in inspect.signature(type(made)).parameters.items():
             if name == "frame_rate":
