@@ -120,8 +120,20 @@ def _ground_truth(source: FrameSource) -> dict[int, FrameAnnotations]:
 
 def _nothing(image: npt.NDArray[np.uint8], path: str, source: FrameSource, number: int) -> FrameAnnotations:
     """A frame in which nothing is annotated."""
-    none = np.zeros(0)
+    none, boxes = np.zeros(0, np.int64), np.zeros((0, 4), np.float32)
+    roles, visibility = np.zeros(0, np.int8), np.zeros(0, np.float32)
     height, width = image.shape[:2]
     return FrameAnnotations(
-        Path(path), width, height, np.zeros((0, 4)), none, none, none, none, "", source.name, number, source.frame_rate
+        Path(path),
+        width,
+        height,
+        boxes,
+        none,
+        none.copy(),
+        roles,
+        visibility,
+        "",
+        source.name,
+        number,
+        source.frame_rate,
     )

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from jde_lightning.errors import InputError
 from jde_lightning.inference.cache import CachedSequence, CacheOrigin, file_sha256
+from jde_lightning.inference.frames import FrameSource
 from jde_lightning.inference.predictor import Predictor
-from jde_lightning.inference.sources import FrameSource
 from jde_lightning.structures import Detections
 
 
@@ -61,7 +61,7 @@ def detect_sequences(
         return [_detect(source, predictor, batch_size, bar) for source in sources]
 
 
-def _detect(source: FrameSource, predictor: Predictor, batch_size: int, bar: tqdm) -> CachedSequence:  # type: ignore[type-arg]
+def _detect(source: FrameSource, predictor: Predictor, batch_size: int, bar: tqdm) -> CachedSequence:
     """Run the network over one source."""
     bar.set_postfix_str(source.name)
     numbers: list[int] = []

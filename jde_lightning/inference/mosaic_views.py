@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +88,7 @@ def embed_mosaic_views(
     pictures, boxes, vectors = [], [], [plain]
     for attempt in range(_PATIENCE * count):
         tiles = rng.permutation([frame, *rng.integers(len(index), size=3).tolist()]).tolist()
-        sample = dataset[MosaicRequest(tuple(tiles), (seed, attempt))]
+        sample: Any = dataset[MosaicRequest(tuple(tiles), (seed, attempt))]
         shown = np.flatnonzero(sample.identities == box)
         if not len(shown):
             continue
