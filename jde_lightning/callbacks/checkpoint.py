@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
 from jde_lightning.callbacks.checkpoint_files import WholeCheckpointIO, remove_unfinished
+from jde_lightning.callbacks.model_card import model_card_facts
 from jde_lightning.callbacks.validation import ValidationCallback, gather_from_ranks
 from jde_lightning.errors import InputError, NonFiniteError
 
@@ -209,12 +210,13 @@ class Checkpoint(ModelCheckpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Where a validation is under way, have a resumed run begin it again.
+        """Add what a model card needs; and where a validation is under way, have a resumed run begin it again.
 
         Lightning would go on with the batch that was next, but what was measured before is not in a checkpoint.
         """
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
+        checkpoint["model_card"] = model_card_facts(trainer)
         loops = checkpoint["loops"]["fit_loop"]
         if not trainer.validating:
             _count_steps_on(trainer, loops)

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jde_lightning.cli.options import IMAGE_SIZE_HELP, TRACKER_HELP
+from jde_lightning.cli.options import IMAGE_SIZE_HELP, TRACKER_HELP, add_network_speed_options, network_speed
 
 if TYPE_CHECKING:
     from jde_lightning.inference.frames import FrameSource
@@ -59,8 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=1, metavar="N", help="frames detected at once (default: 1, as of a camera)")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
-    add("--precision", choices=("fp32", "bf16"), default="fp32", help="arithmetic of the network (default: fp32)")
+    add_network_speed_options(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,9 +96,8 @@ def run(args: argparse.Namespace) -> int:
             conf=args.conf,
             iou=args.iou,
             max_det=args.max_det,
-            device=args.device,
-            precision=args.precision,
             scale=args.scale,
+            **network_speed(args),
         )
         factory = load_tracker_factory(args.tracker, predictor.appearance)
         source = FirstFrames(whole, args.frames)
@@ -115,9 +113,8 @@ def run(args: argparse.Namespace) -> int:
         for _ in range(args.repeats):
             speed.repeats.append(measure_end_to_end(source, predictor, factory, folder, args.batch_size, args.video))
         peer = _measure_peer(args, predictor.image_size, path) if args.vs else None
-    settings = {
-        name: getattr(args, name) for name in ("source", "tracker", "batch_size", "device", "precision", "video")
-    }
+    given = ("source", "tracker", "batch_size", *network_speed(args), "video")
+    settings = {name: getattr(args, name) for name in given}
     report: dict[str, Any] = {
         "environment": describe_environment(),
         "settings": {**settings, "weights": str(args.weights), "image_size": predictor.image_size},

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jde_lightning.cli.options import IMAGE_SIZE_HELP
+from jde_lightning.cli.options import IMAGE_SIZE_HELP, add_network_speed_options, network_speed
 
 if TYPE_CHECKING:
     from jde_lightning.inference.cache import CacheOrigin, DetectionCache
@@ -60,8 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="frames detected at once (default: 8)")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
-    add("--precision", choices=("fp32", "bf16"), default="fp32", help="arithmetic of the network (default: fp32)")
+    add_network_speed_options(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,9 +111,8 @@ def _of_network(args: argparse.Namespace) -> DetectionCache:
         conf=args.conf,
         iou=args.iou,
         max_det=args.max_det,
-        device=args.device,
-        precision=args.precision,
         scale=args.scale,
+        **network_speed(args),
     )
     origin = origin_of_network(predictor, args.weights)
     expected = {source.name: source.length for source in sources}

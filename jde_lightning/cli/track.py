@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jde_lightning.cli.options import IMAGE_SIZE_HELP, TRACKER_HELP
+from jde_lightning.cli.options import IMAGE_SIZE_HELP, TRACKER_HELP, add_network_speed_options, network_speed
+
+if TYPE_CHECKING:
+    from jde_lightning.inference.frames import FrameSource
+    from jde_lightning.inference.predictor import Predictor
 
 HELP = "track people in a video, a camera, a folder of images or MOTChallenge sequences"
 
@@ -52,8 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="frames detected at once (default: 8)")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
-    add("--precision", choices=("fp32", "bf16"), default="fp32", help="arithmetic of the network (default: fp32)")
+    add_network_speed_options(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,18 +88,22 @@ def run(args: argparse.Namespace) -> int:
     from jde_lightning.inference.predictor import Predictor
     from jde_lightning.inference.tracking_run import track_sources
 
+    speed = network_speed(args)
+    if args.no_appearance and not args.explain:
+        speed["embeddings"] = "none"
     predictor = Predictor.from_checkpoint(
         args.weights,
         image_size=args.imgsz,
         conf=args.conf,
         iou=args.iou,
         max_det=args.max_det,
-        device=args.device,
-        precision=args.precision,
         scale=args.scale,
+        **speed,
     )
     appearance = predictor.appearance and not args.no_appearance
     factory = load_tracker_factory(args.tracker, appearance, args.explain)
+    if args.compile != "none":
+        _warm_up(predictor, sources, args.batch_size)
     wanted = {"video": args.video, "pictures": args.pictures, "explain": args.explain}
     for summary in track_sources(sources, predictor, factory, args.output, args.batch_size, **wanted):
         stages = ", ".join(f"{stage} {value:.1f}" for stage, value in summary.milliseconds().items())
@@ -108,3 +117,14 @@ def run(args: argparse.Namespace) -> int:
                 sys.stdout.write(f"  {path}\n")
         sys.stdout.flush()
     return 0
+
+
+def _warm_up(predictor: Predictor, sources: Sequence[FrameSource], batch_size: int) -> None:
+    """Compile for the first image of each source, so that it does not count as tracking time."""
+    warm: set[tuple[int, ...]] = set()
+    for source in sources:
+        # Opening a camera twice would disturb it, and its first frames may wait.
+        first = None if source.live else next(iter(source), None)
+        if first is not None and first.image.shape not in warm:
+            warm.add(first.image.shape)
+            predictor.warm_up(*first.image.shape[:2], batch_size)

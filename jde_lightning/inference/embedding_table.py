@@ -152,7 +152,7 @@ def read_embeddings(path: str | Path) -> pd.DataFrame:
         msg = "a DataFrame needs pandas: pip install 'jde-lightning[explore]', or use EmbeddingTable.open"
         raise InputError(msg) from error
     columns, meta = read_columns(find_table(Path(path)))
-    shown = {name: columns[name] for name in ORDER if not name.startswith("crop_")}
+    shown: dict[str, Any] = {name: columns[name] for name in ORDER if not name.startswith("crop_")}
     shown["embedding"] = list(columns["embedding"])
     frame = pd.DataFrame(shown)
     frame.attrs.update(meta)

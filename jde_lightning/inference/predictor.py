@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,8 +15,9 @@ from jde_lightning.data.images import letterbox
 from jde_lightning.errors import InputError
 from jde_lightning.inference.loading import load_network
 from jde_lightning.models.architecture import Scale
-from jde_lightning.models.head import RawMaps
-from jde_lightning.models.network import YOLO11JDE
+from jde_lightning.models.compiling import CompiledForward, CompileMode
+from jde_lightning.models.head import LateMaps, RawMaps
+from jde_lightning.models.network import YOLO11JDE, EmbeddingMode
 from jde_lightning.structures import Detections, Letterbox
 
 _DEFAULT_IMAGE_SIZE = 640
@@ -40,7 +41,7 @@ class Predictor:
     """Detects and embeds in BGR images of any size; prepares them exactly as validation does.
 
     Args:
-        network: with trained weights; moved to the device.
+        network: with trained weights; a copy with folded batch norms works on the device.
         image_size: longest side of the network's input in pixels, a multiple of 32.
         conf: smallest confidence of a detection, in 0..1.
         iou: overlap above which non-maximum suppression drops the weaker box.
@@ -49,10 +50,19 @@ class Predictor:
         precision: ``bf16`` runs the network under autocast; boxes and scores are float32 either way.
         class_names: names of the classes; those of the network if omitted.
         appearance: whether the embeddings are trained; if not, detections come without them.
+        embeddings: where the Re-ID branch runs: ``dense``, ``late``, ``auto`` or ``none``; see
+            :meth:`~jde_lightning.models.network.YOLO11JDE.detect`. The first three differ in time only.
+        compile: ``default`` runs the network through ``torch.compile``, which pays in long runs on images of one size;
+            ``reduce-overhead`` records CUDA graphs too, which is untested; ``none`` does not compile.
+
+    Attributes:
+        backend: what runs the network: ``torch``.
 
     Raises:
-        InputError: if a value is out of its range, or the device is not there.
+        InputError: if a value is out of its range, the device is not there, or this machine cannot compile.
     """
+
+    backend = "torch"
 
     def __init__(
         self,
@@ -65,15 +75,25 @@ class Predictor:
         precision: Literal["fp32", "bf16"] = "fp32",
         class_names: Sequence[str] | None = None,
         appearance: bool = True,
+        embeddings: EmbeddingMode = "auto",
+        compile: CompileMode = "none",
     ) -> None:
         _check(image_size, conf, iou, max_det)
         self.device = _device(device)
-        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.network = network.fused().to(self.device, memory_format=torch.channels_last)
         self.image_size = image_size
         self.conf, self.iou, self.max_det = conf, iou, max_det
         self.precision: Literal["fp32", "bf16"] = precision
         self.class_names = list(network.class_names if class_names is None else class_names)
-        self.appearance = appearance
+        self.appearance = appearance and embeddings != "none"
+        self.embeddings: EmbeddingMode = embeddings if appearance else "none"
+        self.compile: CompileMode = compile
+        late = self.network.computes_late(self.embeddings)
+        self._maps: Callable[[torch.Tensor], RawMaps | LateMaps] = (
+            self.network.forward_late if late else self.network.forward
+        )
+        if compile != "none":
+            self._maps = CompiledForward(self.network, late, compile)
 
     @classmethod
     def from_checkpoint(
@@ -86,6 +106,8 @@ class Predictor:
         device: str = "auto",
         precision: Literal["fp32", "bf16"] = "fp32",
         scale: Scale | None = None,
+        embeddings: EmbeddingMode = "auto",
+        compile: CompileMode = "none",
     ) -> Predictor:
         """Build the predictor from a checkpoint alone.
 
@@ -98,6 +120,8 @@ class Predictor:
             device: as for the class.
             precision: as for the class.
             scale: size of the network, which only weights of others leave open.
+            embeddings: as for the class.
+            compile: as for the class.
 
         Returns:
             The predictor. Where the weights have no trained embedding, its ``appearance`` is ``False``.
@@ -117,6 +141,8 @@ class Predictor:
             precision,
             loaded.class_names,
             appearance=loaded.appearance,
+            embeddings=embeddings,
+            compile=compile,
         )
 
     def detect(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
@@ -148,21 +174,20 @@ class Predictor:
         batches = [self._to_device(np.stack([fitted[i][0] for i in indices])) for indices in groups]
         return PreparedImages(batches, groups, [box for _, box in fitted])
 
-    def forward(self, batch: torch.Tensor) -> RawMaps:
+    def forward(self, batch: torch.Tensor) -> RawMaps | LateMaps:
         """Run the network; the second step of :meth:`detect`.
 
         Args:
             batch: one of :meth:`prepare`.
 
         Returns:
-            The raw maps.
+            The raw maps; without embeddings where these are computed late, or not at all.
         """
-        reduced = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
-        with torch.inference_mode(), reduced:
-            return self.network(batch)
+        with torch.inference_mode(), self._reduced():
+            return self._maps(batch)
 
-    def postprocess(self, maps: Sequence[RawMaps], prepared: PreparedImages) -> list[Detections]:
-        """Find the detections in the maps; the last step of :meth:`detect`.
+    def postprocess(self, maps: Sequence[RawMaps | LateMaps], prepared: PreparedImages) -> list[Detections]:
+        """Find the detections in the maps, and describe them; the last step of :meth:`detect`.
 
         Args:
             maps: of each batch.
@@ -172,16 +197,34 @@ class Predictor:
             As :meth:`detect`.
         """
         found: dict[int, Detections] = {}
-        with torch.inference_mode():
+        with torch.inference_mode(), self._reduced():
             for raw, indices in zip(maps, prepared.indices, strict=True):
-                decoded = self.network.decode(raw, conf=self.conf, iou=self.iou, max_det=self.max_det)
+                decoded = self.network.decode(raw, self.conf, self.iou, self.max_det, self.embeddings)
                 found.update(zip(indices, decoded, strict=True))
         return [self._to_image(found[i], box) for i, box in enumerate(prepared.letterboxes)]
+
+    def warm_up(self, height: int, width: int, batch_size: int = 1) -> None:
+        """Compile, choose kernels and allocate for images of a size, so that the first of them are not slow.
+
+        Args:
+            height: of the images, in pixels.
+            width: of the images, in pixels.
+            batch_size: images that will be detected at once.
+
+        Raises:
+            InputError: if this machine cannot compile.
+        """
+        for _ in range(2):  # CUDA graphs are recorded the second time
+            self.detect([np.zeros((height, width, 3), np.uint8)] * batch_size)
 
     def synchronize(self) -> None:
         """Wait until the device has done what it was given; a clock has to."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+    def _reduced(self) -> AbstractContextManager[None]:
+        """The precision in which the layers run."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
     def _to_device(self, batch: npt.NDArray[np.uint8]) -> torch.Tensor:
         """Turn ``(B, H, W, 3)`` uint8 BGR into the network's input."""

@@ -6,18 +6,21 @@ gathered for the boxes that survive. There is no time limit after which images s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torchvision.ops import batched_nms, box_iou
 
-from jde_lightning.models.head import RawMaps
+from jde_lightning.models.head import LateMaps, RawMaps
 from jde_lightning.structures import Detections
 
 EmbeddingPooling = Literal["best", "mean"]
 EMBEDDING_POOLINGS: tuple[str, ...] = get_args(EmbeddingPooling)
+
+EmbeddingsAt = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Embeddings ``(R, embed_dim)`` of the images ``(R,)`` and anchor points ``(R,)`` that are asked for."""
 
 _POOLED_SHARE = 0.5  # of the confidence of a box: less sure anchors say nothing of it
 
@@ -78,7 +81,7 @@ def decode_boxes(raw: RawMaps, strides: Sequence[int]) -> torch.Tensor:
 
 
 def decode(
-    raw: RawMaps,
+    raw: RawMaps | LateMaps,
     strides: Sequence[int],
     conf: float = 0.1,
     iou: float = 0.7,
@@ -86,6 +89,7 @@ def decode(
     class_agnostic: bool = False,
     max_candidates: int = 30_000,
     pooling: EmbeddingPooling = "best",
+    embeddings_at: EmbeddingsAt | None = None,
 ) -> list[Detections]:
     """Find the detections in the network's maps.
 
@@ -102,11 +106,19 @@ def decode(
         pooling: which anchors describe the appearance of a box: ``best`` is the paper's, the anchor that predicted it;
             ``mean`` averages over all anchors of at least half its confidence that found the same object, weighted by
             their confidence. Those need not exceed ``conf``, so that no embedding depends on it.
+        embeddings_at: computes embeddings, which :class:`LateMaps` do not hold; of ``RawMaps`` it takes the place of
+            theirs.
 
     Returns:
         Per image its detections, most confident first: boxes in xyxy pixels of the network's input, unclipped;
         embeddings of unit norm. An image without any gives empty arrays.
+
+    Raises:
+        ValueError: if the maps have no embeddings and nothing computes them.
     """
+    if embeddings_at is None and not isinstance(raw, RawMaps):
+        msg = "these maps have no embeddings: pass embeddings_at, or detect by YOLO11JDE.detect"
+        raise ValueError(msg)
     scores, labels = raw.scores.float().sigmoid().max(dim=1)  # (B, A)
     images, anchors = (scores > (conf if pooling == "best" else conf * _POOLED_SHARE)).nonzero(as_tuple=True)
     scores, labels = scores[images, anchors], labels[images, anchors]
@@ -128,7 +140,9 @@ def decode(
 
     rows = torch.cat(kept)
     found, described_by = torch.cat(same, dim=1) if same else (rows, rows)
-    looks = F.normalize(raw.embeddings[images[described_by], :, anchors[described_by]].float(), dim=1)
+    places = images[described_by], anchors[described_by]
+    looks = raw.embeddings[places[0], :, places[1]] if embeddings_at is None else embeddings_at(*places)
+    looks = F.normalize(looks.float(), dim=1)
     sums = looks.new_zeros((len(boxes), looks.shape[1]))
     sums.index_add_(0, found, looks * scores[described_by, None])
     embeddings = F.normalize(sums[rows], dim=1)

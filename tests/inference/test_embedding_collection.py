@@ -216,9 +216,10 @@ print(peak(410), peak(2000))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in other units elsewhere")
 def test_memory_does_not_grow_with_the_frames(path):
-    """2000 frames hold 80 MB of embeddings; writing them takes what 410 frames take, two row groups of a Parquet file."""
+    """2000 frames hold 80 MB of embeddings; writing them takes what 410 frames take, two row groups of Parquet."""
     command = [sys.executable, "-c", MEASURE, str(path)]
     done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
