@@ -33,6 +33,7 @@ _OWN_VERBS = {
     "cache": "cache",
     "embed": "embed",
     "tune": "tune",
+    "export": "export",
     "submit": "submit",
     "report": "report",
     "benchmark": "benchmark",

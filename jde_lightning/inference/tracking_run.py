@@ -279,8 +279,8 @@ def _warn_of_nobody(summary: TrackingSummary, tracker: Any) -> None:
     elif score < threshold:
         why = (
             f"and this tracker starts tracks from {threshold:g} on ({name}). A network that was trained for minutes "
-            "wants a lower value: try --tracker short_training, or set it in a copy of that file "
-            "(`jde-lightning configs trackers/short_training` prints it)"
+            "wants a lower value: set it in the YAML file of --tracker (`jde-lightning configs trackers/yolo11_jde` "
+            "prints one to copy)"
         )
     else:
         why = f"above the {threshold:g} from which this tracker starts tracks ({name}), but in no two frames in a row"

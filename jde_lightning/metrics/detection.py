@@ -43,8 +43,11 @@ class DetectionAP(MeanAveragePrecision):
             rec_thresholds=np.linspace(0, 1, 101).tolist(),
         )
         self.add_state("image_key", default=[], dist_reduce_fx=None)
+        self.image_key: list[torch.Tensor]
 
-    def update(self, frames: Sequence[FrameAnnotations], detections: Sequence[Detections]) -> None:
+    def update(  # type: ignore[override]  # our structures instead of torchmetrics' dictionaries
+        self, frames: Sequence[FrameAnnotations], detections: Sequence[Detections]
+    ) -> None:
         """Add frames.
 
         Args:

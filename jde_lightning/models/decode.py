@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from torchvision.ops import batched_nms, box_iou
+from torchvision.ops import batched_nms, box_iou, nms
 
 from jde_lightning.models.head import LateMaps, RawMaps
 from jde_lightning.structures import Detections
@@ -125,15 +125,20 @@ def decode(
     points, sizes = anchor_points(raw.shapes, strides, raw.boxes.device)
     boxes = boxes_from_distances(raw.boxes[images, :, anchors], points[anchors], sizes[anchors])
 
-    groups = torch.zeros_like(labels) if class_agnostic else labels
+    # Where there is one class, or all suppress each other, the plain suppression does without moving classes apart.
+    grouped = raw.scores.shape[1] > 1 and not class_agnostic
+    groups = labels if grouped else torch.zeros_like(labels)
     kept: list[torch.Tensor] = []
     same: list[torch.Tensor] = []
     start = 0
     for count in torch.bincount(images, minlength=len(raw.boxes)).tolist():
         rows = slice(start, start + count)
         order = scores[rows].argsort(descending=True, stable=True)[:max_candidates] + start
-        order = order[scores[order] > conf]
-        kept.append(order[batched_nms(boxes[order], scores[order], groups[order], iou)[:max_det]])
+        if pooling == "mean":
+            order = order[scores[order] > conf]
+        candidates = boxes[order], scores[order]
+        left = batched_nms(*candidates, groups[order], iou) if grouped else nms(*candidates, iou)
+        kept.append(order[left[:max_det]])
         if pooling == "mean":
             same.append(_same_objects(kept[-1], rows, boxes, scores, groups, iou))
         start += count
@@ -143,10 +148,11 @@ def decode(
     places = images[described_by], anchors[described_by]
     looks = raw.embeddings[places[0], :, places[1]] if embeddings_at is None else embeddings_at(*places)
     looks = F.normalize(looks.float(), dim=1)
-    sums = looks.new_zeros((len(boxes), looks.shape[1]))
-    sums.index_add_(0, found, looks * scores[described_by, None])
-    embeddings = F.normalize(sums[rows], dim=1)
-    return _split(kept, boxes[rows], scores[rows], labels[rows], embeddings)
+    if same:
+        sums = looks.new_zeros((len(boxes), looks.shape[1]))
+        sums.index_add_(0, found, looks * scores[described_by, None])
+        looks = F.normalize(sums[rows], dim=1)
+    return _split(kept, boxes[rows], scores[rows], labels[rows], looks)
 
 
 def _same_objects(

@@ -14,7 +14,7 @@ from jde_lightning.inference.diary import DiaryWriter
 from jde_lightning.inference.report.run import Run
 from jde_lightning.inference.report.validation_pass import Observed
 from jde_lightning.inference.switch_scene import SwitchScene
-from jde_lightning.inference.tracker_config import TrackerFactory, tracker_factory
+from jde_lightning.inference.tracker_config import TrackerFactory, tracker_factory_from_spec
 from jde_lightning.metrics.scores import Scores, scores_from_counts, sequence_counts, summed
 from jde_lightning.metrics.switches import IdentitySwitch, identity_switches
 from jde_lightning.metrics.tracked_frames import identities_known, rows_of_classes
@@ -108,7 +108,11 @@ def track_observed(run: Run, observed: Observed, progress: bool = False) -> Trac
 def _factories(content: Any) -> tuple[TrackerFactory, TrackerFactory]:
     """The tracker as it is configured, explaining itself, and without appearance."""
     where = "config.yaml, tracking_hota.tracker"
-    return tracker_factory(content, where, explain=True), tracker_factory(content, where, appearance=False)
+    spec = {"class_path": "YOLO11JDETracker"} if content is None else content  # the callback's default
+    return (
+        tracker_factory_from_spec(spec, where, explain=True),
+        tracker_factory_from_spec(spec, where, appearance=False),
+    )
 
 
 def _with_finite_embeddings(found: list[Detections]) -> tuple[list[Detections], bool]:
