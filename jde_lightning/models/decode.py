@@ -69,7 +69,7 @@ def boxes_from_distances(logits: torch.Tensor, points: torch.Tensor, sizes: torc
     Returns:
         ``(..., K, 4)`` float32 xyxy pixels.
     """
-    distribution = logits.float().unflatten(-1, (4, -1)).softmax(dim=-1)  # type: ignore[no-untyped-call]
+    distribution = logits.float().unflatten(-1, (4, -1)).softmax(dim=-1)
     bins = torch.arange(distribution.shape[-1], dtype=torch.float32, device=logits.device)
     # A product and a sum instead of a matmul: autocast would run a matmul in half precision.
     distances = (distribution * bins).sum(dim=-1) * sizes[:, None]
@@ -154,7 +154,7 @@ def decode(
         left = batched_nms(*candidates, groups[order], iou) if grouped else nms(*candidates, iou)
         kept.append(order[left[:max_det]])
         if pooling == "mean":
-            same.append(_same_objects(kept[-1], of_image, boxes, scores, groups, iou))
+            same.append(_same_objects(kept[-1], rows, boxes, scores, groups, iou))
         start += count
 
     rows = torch.cat(kept)
@@ -167,11 +167,6 @@ def decode(
         sums.index_add_(0, found, looks * scores[described_by, None])
         looks = F.normalize(sums[rows], dim=1)
     return _split(kept, boxes[rows], scores[rows], labels[rows], looks)
-
-
-def _looked_up(embeddings: torch.Tensor, images: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
-    """Rows of a dense map of embeddings ``(B, D, A)``."""
-    return embeddings[images, :, anchors]
 
 
 def _same_objects(
