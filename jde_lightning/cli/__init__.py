@@ -35,6 +35,7 @@ _OWN_VERBS = {
     "tune": "tune",
     "export": "export",
     "submit": "submit",
+    "report": "report",
     "benchmark": "benchmark",
     "ablate": "ablate",
     "configs": "configs",

@@ -21,30 +21,30 @@ _HOME = {
     "TrackingSummary": "jde_lightning.inference.tracking_run",
     "Trails": "jde_lightning.inference.drawing",
     "VideoWriter": "jde_lightning.inference.video",
-    "describe_annotated": "jde_lightning.inference.box_embeddings",
     "collect_embeddings": "jde_lightning.inference.embedding_collection",
+    "describe_annotated": "jde_lightning.inference.box_embeddings",
+    "describe_detected": "jde_lightning.inference.box_embeddings",
     "detect_sequences": "jde_lightning.inference.cache_building",
     "detections_from_supervision": "jde_lightning.inference.interop",
     "detections_from_ultralytics": "jde_lightning.inference.interop",
-    "describe_detected": "jde_lightning.inference.box_embeddings",
     "draw_annotations": "jde_lightning.inference.drawing",
     "draw_detections": "jde_lightning.inference.drawing",
     "draw_tracks": "jde_lightning.inference.drawing",
-    "export_onnx": "jde_lightning.inference.onnx_export",
-    "load_predictor": "jde_lightning.inference.load_predictor",
     "embed_boxes": "jde_lightning.inference.box_embeddings",
     "embed_mosaic_views": "jde_lightning.inference.mosaic_views",
+    "export_onnx": "jde_lightning.inference.onnx_export",
     "frames_of_index": "jde_lightning.inference.annotated_frames",
     "frames_of_sources": "jde_lightning.inference.annotated_frames",
+    "load_predictor": "jde_lightning.inference.load_predictor",
     "load_tracker_factory": "jde_lightning.inference.tracker_config",
     "open_source": "jde_lightning.inference.sources",
     "open_sources": "jde_lightning.inference.sources",
     "read_cache": "jde_lightning.inference.cache",
     "read_detection_files": "jde_lightning.inference.detection_files",
+    "read_embeddings": "jde_lightning.inference.embedding_table",
     "to_boxmot": "jde_lightning.inference.interop",
     "to_rows": "jde_lightning.inference.interop",
     "to_supervision": "jde_lightning.inference.interop",
-    "read_embeddings": "jde_lightning.inference.embedding_table",
     "track_source": "jde_lightning.inference.tracking_run",
     "track_sources": "jde_lightning.inference.tracking_run",
     "tracks_from_rows": "jde_lightning.inference.interop",
@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from jde_lightning.inference.drawing import Trails, draw_annotations, draw_detections, draw_tracks
     from jde_lightning.inference.embedding_collection import collect_embeddings
     from jde_lightning.inference.embedding_table import EmbeddingTable, read_embeddings
+    from jde_lightning.inference.frames import Frame, FrameSource
     from jde_lightning.inference.interop import (
         detections_from_supervision,
         detections_from_ultralytics,
@@ -121,7 +122,7 @@ if TYPE_CHECKING:
     from jde_lightning.inference.onnx_export import export_onnx
     from jde_lightning.inference.onnx_predictor import OnnxPredictor
     from jde_lightning.inference.predictor import Predictor
-    from jde_lightning.inference.sources import Frame, FrameSource, open_source, open_sources
+    from jde_lightning.inference.sources import open_source, open_sources
     from jde_lightning.inference.tracker_config import load_tracker_factory
     from jde_lightning.inference.tracking_run import TrackingSummary, track_source, track_sources
     from jde_lightning.inference.video import VideoWriter

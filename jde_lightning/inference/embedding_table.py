@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +126,14 @@ class EmbeddingTable:
         """
         return self.crops[row]
 
+    def pictures(self, rows: Iterable[int]) -> list[Picture]:
+        """Return the crops of some rows, as :meth:`crop` each."""
+        return [self.crop(int(row)) for row in rows]
+
+    def captions(self, rows: Iterable[int]) -> list[str]:
+        """Say whom and what some rows show, as :meth:`caption` each."""
+        return [self.caption(int(row)) for row in rows]
+
     def caption(self, row: int) -> str:
         """Say in one line whom and what a row shows."""
         who = "unknown" if self.annotated_ids[row] < 0 else f"id {self.annotated_ids[row]}"
@@ -152,7 +161,7 @@ def read_embeddings(path: str | Path) -> pd.DataFrame:
         msg = "a DataFrame needs pandas: pip install 'jde-lightning[explore]', or use EmbeddingTable.open"
         raise InputError(msg) from error
     columns, meta = read_columns(find_table(Path(path)))
-    shown = {name: columns[name] for name in ORDER if not name.startswith("crop_")}
+    shown: dict[str, Any] = {name: columns[name] for name in ORDER if not name.startswith("crop_")}
     shown["embedding"] = list(columns["embedding"])
     frame = pd.DataFrame(shown)
     frame.attrs.update(meta)

@@ -38,7 +38,7 @@ def load_tracker_factory(name_or_path: str | Path, appearance: bool = True, expl
 
     Args:
         name_or_path: a YAML file ``{class_path: ..., init_args: {...}}``, or the name of one in ``configs/trackers``:
-            ``yolo11_jde``, ``fairmot``, ``bytetrack``, ``low_frame_rate``, ``short_training``. A ``frame_rate`` in the
+            ``yolo11_jde``, ``fairmot``, ``fairmot_original``, ``bytetrack`` and so on. A ``frame_rate`` in the
             file wins over that of the sequence.
         appearance: ``False`` makes the tracker ignore embeddings, whatever the file says.
         explain: ``True`` makes the tracker record its decisions, whatever the file says.

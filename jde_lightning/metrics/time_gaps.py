@@ -97,7 +97,8 @@ def distances_by_time_gap(
     elif not counts[0].sum():
         note = "no identity has two embeddings in a sequence"
     same, different = (_quantiles(of_kind, quantiles) for of_kind in counts)
-    return TimeGapDistances(edges[: bands + 1], quantiles, same, different, *counts.sum(axis=2), note)
+    of_same, of_different = counts.sum(axis=2)
+    return TimeGapDistances(edges[: bands + 1], quantiles, same, different, of_same, of_different, note)
 
 
 def _count_pairs(
