@@ -142,7 +142,8 @@ def observe(
         if not network:
             run.notes.append("The network was not to be run (--no-network), and no earlier report has left detections.")
             return None
-        predictor = Predictor.from_checkpoint(run.checkpoint, device=device, **settings)
+        # as validation computes: other ways are faster, and round differently
+        predictor = Predictor.from_checkpoint(run.checkpoint, device=device, **settings, embeddings="dense", fold=False)
         unreadable = UnreadableImages()
         sources = [IndexedFrames(name, index, positions, unreadable) for name, positions in groups.items()]
         found = detect_sequences(sources, predictor, batch_size, progress)
