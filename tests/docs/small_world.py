@@ -13,12 +13,14 @@ from jde_lightning.metrics.submission import SEQUENCE_LENGTHS
 from jde_lightning.models.network import YOLO11JDE
 
 FRAMES, SIZE = 8, (128, 96)
+RUNS = ("own_images", "quickstart")
 
 
 def write_world(folder: Path) -> None:
     """Write sequences, videos, own images, weights, results and detections below a folder, under the pages' names."""
     for name in ("MOT17-02-FRCNN", "MOT17-09-FRCNN"):
         _sequence(folder / "MOT17" / "train" / name, annotated=True)
+        _sequence(folder / "datasets" / "synthetic" / "MOT17" / "val" / name, annotated=True)
     _sequence(folder / "MOT17" / "test" / "MOT17-01-FRCNN", annotated=False)
     _sequence(folder / "traffic" / "val" / "crossing", annotated=True)
     for name in ("street.mp4", "video.mp4"):
@@ -26,7 +28,7 @@ def write_world(folder: Path) -> None:
             for frame in range(1, FRAMES + 1):
                 video.write(paint(_boxes(frame), SIZE))
     _own_images(folder / "street")
-    for name in ("best.ckpt", "last.ckpt", "runs/own_images/version_0/checkpoints/best.ckpt"):
+    for name in ("best.ckpt", "last.ckpt", *(f"runs/{run}/version_0/checkpoints/best.ckpt" for run in RUNS)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         _weights(folder / name)
     for name in ("results", "results_of_halves", "results_of_classes", "results_of_all"):
