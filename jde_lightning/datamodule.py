@@ -304,8 +304,9 @@ class JDEDataModule(pl.LightningDataModule):
             world_size=self._world_size,
             mixup=self.augmentation.mixup > 0,
         )
+        dataset: Any = self._train_dataset  # of samples, which collate_fn makes batches of
         loader = TrainingLoader(
-            self._train_dataset,
+            dataset,
             sampler=sampler,
             batch_size=None,  # the sampler yields whole batches
             collate_fn=collate_training,
@@ -345,6 +346,7 @@ class JDEDataModule(pl.LightningDataModule):
             msg = "data.batch_size is auto: say how many mosaics the batch shall have"
             raise InputError(msg)
         views = self.views if self.mosaic_mode == "paired" else 1
+        assert self._train_dataset is not None  # setup has made it
         return densest_batch(self._train_dataset, self._frame_mix().all_images, size, views, self.seed)
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -398,6 +400,7 @@ class JDEDataModule(pl.LightningDataModule):
         if self._world_size == 1:
             return SharedTileCache(num_images, max_bytes, behind)
         # The processes of a machine find each other by a name that they agree on, and remove it when all have done so.
+        assert self.trainer is not None  # more than one process only comes with one
         strategy = self.trainer.strategy
         name = strategy.broadcast(f"jde-lightning-{secrets.token_hex(8)}")
         cache = SharedTileCache(num_images, max_bytes, behind, memory_folder() / name)
@@ -415,8 +418,9 @@ class JDEDataModule(pl.LightningDataModule):
             world_size=self._world_size,
             image_size=self.val_image_size,
         )
+        dataset: Any = FrameDataset(index, image_size=self.val_image_size)  # of samples: collate_fn makes batches
         return FramesLoader(
-            FrameDataset(index, image_size=self.val_image_size),
+            dataset,
             sampler=sampler,
             batch_size=None,
             collate_fn=collate_validation,
@@ -458,7 +462,7 @@ class JDEDataModule(pl.LightningDataModule):
 
     def _write_identities(self) -> None:
         """Keep the identity table in the folder of the run, if it has one."""
-        if self.trainer is None or not self.trainer.loggers or self.trainer.fast_dev_run:
+        if self.trainer is None or not self.trainer.loggers or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         folder = self.trainer.log_dir  # every process must ask: the first one tells the others
         if folder is None or not self.trainer.is_global_zero or self.identity_table is None:

@@ -19,7 +19,8 @@ from jde_lightning.losses.checks import NonFiniteEmbeddingsError
 from jde_lightning.losses.joint import JDELoss
 from jde_lightning.losses.reid import ReIDLoss
 from jde_lightning.losses.weighting import FixedWeights, UncertaintyWeights
-from jde_lightning.models.network import YOLO11JDE
+from jde_lightning.models.compiling import CompiledForward, CompileMode
+from jde_lightning.models.network import YOLO11JDE, EmbeddingMode
 from jde_lightning.models.norm_statistics import share_norm_statistics
 from jde_lightning.optimization import default_optimizer, parameter_groups
 from jde_lightning.schedule import WarmupLinear, WarmupLinearScheduler
@@ -79,6 +80,10 @@ class JDEModule(pl.LightningModule):
         iou: overlap above which non-maximum suppression drops the weaker box.
         max_det: most detections in an image.
         channels_last: keep feature maps channels-last, which is faster on most CPUs and on tensor cores.
+        embeddings: where the Re-ID branch runs in validation and prediction: ``dense``, everywhere; ``late``, for what
+            is left after suppression; ``auto``, as is faster. The numbers are the same but for rounding. Training needs
+            all.
+        compile: whether ``predict`` runs the network through ``torch.compile`` (docs/inference.md).
     """
 
     def __init__(
@@ -111,6 +116,8 @@ class JDEModule(pl.LightningModule):
         iou: float = 0.7,
         max_det: int = 300,
         channels_last: bool = True,
+        embeddings: Literal["dense", "late", "auto"] = "auto",
+        compile: Literal["none", "default", "reduce-overhead"] = "none",
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -142,6 +149,9 @@ class JDEModule(pl.LightningModule):
         self.schedule = schedule or WarmupLinear()
         self.conf, self.iou, self.max_det = conf, iou, max_det
         self.channels_last = channels_last
+        self.embeddings: EmbeddingMode = embeddings
+        self._compile_mode: CompileMode = compile
+        self._compiled: tuple[YOLO11JDE, CompiledForward] | None = None  # a tuple, lest its weights be saved
         # What never trains is decided here and is not in the optimiser; `freeze` may freeze more for a while.
         self._frozen = self._parts(frozen_layers, frozen_branches or [])
         for part in self._frozen:
@@ -193,7 +203,12 @@ class JDEModule(pl.LightningModule):
         Returns:
             ``B`` detections in the pixels of ``images``.
         """
-        return self.network.detect(self._prepare(images), conf=self.conf, iou=self.iou, max_det=self.max_det)
+        images, settings = self._prepare(images), (self.conf, self.iou, self.max_det, self.embeddings)
+        if self._compiled is None:
+            return self.network.detect(images, *settings)
+        network, maps = self._compiled
+        with torch.inference_mode():
+            return network.decode(maps(images), *settings)
 
     def joint_loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return the joint loss of a batch and its terms, and nothing else: nothing is logged, no trainer is asked.
@@ -269,7 +284,9 @@ class JDEModule(pl.LightningModule):
             torch.save(values, temporary)
         return path
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
+    def validation_step(  # type: ignore[override]  # the type that the callbacks take, instead of a mapping
+        self, batch: Batch, batch_idx: int
+    ) -> ValidationOutput:
         """Detect in the batch once, for all metrics."""
         detections = [
             Detections(letterbox.to_image(found.boxes), found.scores, found.labels, found.embeddings)
@@ -277,9 +294,20 @@ class JDEModule(pl.LightningModule):
         ]
         return ValidationOutput(frames=batch["frames"], detections=detections)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
+    def test_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:  # type: ignore[override]
         """As :meth:`validation_step`."""
         return self.validation_step(batch, batch_idx)
+
+    def on_predict_start(self) -> None:
+        """Compile the network, with its weights of now."""
+        if self._compile_mode != "none":
+            network = self.network.fused()
+            maps = CompiledForward(network, network.computes_late(self.embeddings), self._compile_mode)
+            self._compiled = network, maps
+
+    def on_predict_end(self) -> None:
+        """Forget the compiled network: weights may change."""
+        self._compiled = None
 
     def predict_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
         """As :meth:`validation_step`."""
@@ -297,7 +325,7 @@ class JDEModule(pl.LightningModule):
             part.eval()
         return self
 
-    def freeze(self, layers: int, branches: Sequence[str] = ()) -> bool:
+    def freeze(self, layers: int, branches: Sequence[str] = ()) -> bool:  # type: ignore[override]
         """Stop training parts of the network, beside those that never train, until the next call says otherwise.
 
         Args:

@@ -74,7 +74,7 @@ class WarmupLinearScheduler(LRScheduler):
             state_dict: from :meth:`state_dict`.
         """
         super().load_state_dict({name: state_dict[name] for name in _STATE})
-        self._last_lr = self.get_lr()
+        self._last_lr = [float(rate) for rate in self.get_lr()]
         for group, base, rate in zip(self.optimizer.param_groups, self.base_lrs, self._last_lr, strict=True):
             group["initial_lr"], group["lr"] = base, rate
 
@@ -88,11 +88,11 @@ class WarmupLinearScheduler(LRScheduler):
         epoch = min(self.last_epoch // self.steps_per_epoch, self.epochs)
         return (1 - epoch / self.epochs) * (1 - self.final_fraction) + self.final_fraction
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | torch.Tensor]:
         """Learning rates of the next step; sets the momentum of each group along with them."""
         decay = self._decay()
         progress = min(self.last_epoch / self.warmup_steps, 1.0) if self.warmup_steps else 1.0
-        rates = []
+        rates: list[float | torch.Tensor] = []
         for group, base, momentum in zip(self.optimizer.param_groups, self.base_lrs, self.full_momentum, strict=True):
             start = self.warmup_bias_lr if group.get("is_bias") else 0.0
             rates.append(start + (base * decay - start) * progress)

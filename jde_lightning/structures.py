@@ -208,7 +208,7 @@ class Detections:
 
     boxes: FloatArray
     scores: FloatArray
-    labels: IntArray | None = None  # type: ignore[assignment]  # an array after __post_init__
+    labels: IntArray = None  # type: ignore[assignment]  # an array after __post_init__
     embeddings: FloatArray | None = None
 
     def __post_init__(self) -> None:
@@ -282,7 +282,8 @@ class Tracks:
     @classmethod
     def empty(cls) -> Tracks:
         """A frame without tracks."""
-        return cls(np.zeros((0, 4)), np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0))
+        integers = np.zeros(0, np.int64)
+        return cls(np.zeros((0, 4), np.float32), integers, np.zeros(0, np.float32), integers.copy(), integers.copy())
 
 
 @dataclass(slots=True)

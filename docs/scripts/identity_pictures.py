@@ -62,12 +62,10 @@ frames = np.flatnonzero(index.sequence_codes == sequence)
 frames = frames[len(frames) // 2 :][:3]
 settings = {
     "identities: per_box - every box is somebody (the paper)": assign_training_identities(index)[0],
-    "identities: linked - boxes that can only be one person": assign_training_identities(
-        index, None, LinkingConfig()
-    )[0],
-    "supervision: full - as annotated": assign_training_identities(
-        index, dict.fromkeys(index.datasets, "full")
-    )[0],
+    "identities: linked - boxes that can only be one person": assign_training_identities(index, None, LinkingConfig())[
+        0
+    ],
+    "supervision: full - as annotated": assign_training_identities(index, dict.fromkeys(index.datasets, "full"))[0],
 }
 rows = []
 for title, identities in settings.items():

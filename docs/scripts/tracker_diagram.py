@@ -95,7 +95,9 @@ three = box(
 arrow(left, one, left, one + 130, "detections left over", 1)
 new = box(left, three + 50, "new tracklets", [f"score ≥ new_track_thresh {jde['new_track_thresh']}"], "end")
 arrow(left, three, left, three + 50, "left over", 1)
-lost = box(right, two + 50, "lost", [f"remembered for track_buffer {jde['track_buffer']}", "frames at 30 a second"], "end")
+lost = box(
+    right, two + 50, "lost", [f"remembered for track_buffer {jde['track_buffer']}", "frames at 30 a second"], "end"
+)
 arrow(right, two, right, two + 50, "no match", 1)
 
 # --- FairMOTTracker, one column

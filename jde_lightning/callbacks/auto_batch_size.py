@@ -47,7 +47,7 @@ class AutoBatchSize(pl.Callback):
         Raises:
             InputError: if not even the smallest fits.
         """
-        data: Any = trainer.datamodule
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if stage != "fit" or getattr(data, "batch_size", None) != "auto":
             return
         smallest, largest = data.batch_size_limits
@@ -83,7 +83,8 @@ class AutoBatchSize(pl.Callback):
         pl_module.train()
         reserved = _NOT_YET_THERE * parameter_bytes(pl_module)
         reserved += int(self.margin * torch.cuda.get_device_properties(device).total_memory)
-        trial = try_step(trainer, pl_module, trainer.datamodule.densest_batch(size), reserved)
+        batch = trainer.datamodule.densest_batch(size)  # type: ignore[attr-defined]
+        trial = try_step(trainer, pl_module, batch, reserved)
         return trial.fits and not trial.spilled
 
 

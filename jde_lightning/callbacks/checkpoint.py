@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import lightning.pytorch as pl
 import torch
@@ -14,10 +15,12 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
 from jde_lightning.callbacks.checkpoint_files import WholeCheckpointIO, remove_unfinished
+from jde_lightning.callbacks.model_card import model_card_facts
 from jde_lightning.callbacks.validation import ValidationCallback, gather_from_ranks
 from jde_lightning.errors import InputError, NonFiniteError
 
 _LOG = logging.getLogger(__name__)
+_Kind = TypeVar("_Kind", bound=pl.Callback)
 _FALLBACKS = ("val/hota", "val/retrieval_map", "val/map50_95")
 _STEPS_BETWEEN_LOOKS = 10
 """Optimiser steps after which several processes ask the first one's clock."""
@@ -144,7 +147,7 @@ class Checkpoint(ModelCheckpoint):
 
         The other processes may not have the exception and are not waited for.
         """
-        wanted = self.save_last and trainer.state.fn == "fit" and not trainer.fast_dev_run
+        wanted = self.save_last and trainer.state.fn == "fit" and not _is_trial(trainer)
         if not wanted or trainer.sanity_checking or self.step_of_last == trainer.global_step or not self._in_epoch:
             return
         if isinstance(exception, NonFiniteError):
@@ -170,7 +173,7 @@ class Checkpoint(ModelCheckpoint):
         Returns:
             Whether ``last.ckpt`` holds this step now.
         """
-        if not self.save_last or trainer.fast_dev_run:
+        if not self.save_last or _is_trial(trainer):
             return False
         if self.step_of_last != trainer.global_step:
             if not self._worth_saving(trainer):
@@ -209,12 +212,13 @@ class Checkpoint(ModelCheckpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Where a validation is under way, have a resumed run begin it again.
+        """Add what a model card needs; and where a validation is under way, have a resumed run begin it again.
 
         Lightning would go on with the batch that was next, but what was measured before is not in a checkpoint.
         """
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
+        checkpoint["model_card"] = model_card_facts(trainer)
         loops = checkpoint["loops"]["fit_loop"]
         if not trainer.validating:
             _count_steps_on(trainer, loops)
@@ -269,7 +273,7 @@ class Checkpoint(ModelCheckpoint):
             return True
         if not any(name.startswith("val/") for name in measured):
             return False  # no validation yet
-        if any(c.every_n_epochs > 1 for c in trainer.callbacks if isinstance(c, ValidationCallback)):
+        if any(c.every_n_epochs > 1 for c in _callbacks_of(trainer, ValidationCallback)):
             return False  # it may still come, in an epoch that is measured
         chosen = next((name for name in _FALLBACKS if name in measured), None)
         if chosen is None:
@@ -291,7 +295,18 @@ def can_go_on_from_here(trainer: pl.Trainer, batch_idx: int) -> bool:
     if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
         return False
     loop = trainer.fit_loop
-    return not loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+    fetcher: Any = loop._data_fetcher
+    return not loop.epoch_loop._should_check_val_fx(fetcher)
+
+
+def _is_trial(trainer: pl.Trainer) -> bool:
+    """Whether this is a ``fast_dev_run``, which leaves nothing behind."""
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # Lightning sets it from outside
+
+
+def _callbacks_of(trainer: pl.Trainer, kind: type[_Kind]) -> Iterator[_Kind]:
+    """The trainer's callbacks of one class."""
+    yield from (c for c in trainer.callbacks if isinstance(c, kind))  # type: ignore[attr-defined]
 
 
 def _count_steps_on(trainer: pl.Trainer, loops: dict[str, Any]) -> None:

@@ -48,7 +48,10 @@ class WholeCheckpointIO(TorchCheckpointIO):
                 _keep(path, path.with_name(PREVIOUS))
 
     def load_checkpoint(
-        self, path: str | Path, map_location: Callable | None = lambda storage, loc: storage, weights_only: Any = None
+        self,
+        path: str | Path,
+        map_location: Callable[..., Any] | None = lambda storage, loc: storage,
+        weights_only: Any = None,
     ) -> dict[str, Any]:
         """Read a checkpoint.
 

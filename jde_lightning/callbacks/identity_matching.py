@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
-from jde_lightning import boxes as box_ops
+from jde_lightning.metrics.box_matching import match_one_to_one
 from jde_lightning.structures import NO_IDENTITY, FloatArray, IntArray, ValidationOutput
 
 
@@ -52,23 +51,6 @@ class MatchedEmbeddings:
     def images(self) -> list[MatchedImage]:
         """What was collected, to be gathered from all ranks."""
         return self._images
-
-
-def match_one_to_one(found: FloatArray, boxes: FloatArray, iou: float) -> tuple[IntArray, IntArray]:
-    """Match the boxes of detections to annotated ones, one to one, with the largest sum of overlaps.
-
-    Args:
-        found: ``(N, 4)`` xyxy pixels.
-        boxes: ``(M, 4)`` xyxy pixels.
-        iou: lowest overlap of a match.
-
-    Returns:
-        ``(K,)`` rows of ``found`` and ``(K,)`` rows of ``boxes`` that belong together.
-    """
-    overlap = box_ops.iou(found, boxes)
-    rows, columns = linear_sum_assignment(overlap, maximize=True)
-    good = overlap[rows, columns] >= iou
-    return rows[good], columns[good]
 
 
 def join(parts: list[list[MatchedImage]]) -> tuple[FloatArray, IntArray]:

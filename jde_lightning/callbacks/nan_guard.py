@@ -136,7 +136,7 @@ class NaNGuard(pl.Callback):
         if bad.device.type == "cuda":
             there = torch.empty(bad.shape, dtype=bad.dtype, pin_memory=True)
             there.copy_(bad, non_blocking=True)
-            arrived = torch.cuda.Event()
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             arrived.record()
             bad = there
         return _Check(bad, of_gradient, self._values, *self._batch, arrived)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 from lightning.pytorch.strategies import DDPStrategy
@@ -89,8 +89,9 @@ class Phases(pl.Callback):
         if not self.schedule or number == self._current:
             return
         self._current, phase = number, self.schedule[number]
+        module: Any = pl_module  # a JDEModule, whose freeze takes what to freeze
         try:
-            changed = pl_module.freeze(phase.frozen_layers, phase.frozen_branches)
+            changed = module.freeze(phase.frozen_layers, phase.frozen_branches)
         except InputError as error:
             msg = f"phases.schedule: phase {number + 1}: {error}"
             raise InputError(msg) from error

@@ -69,7 +69,7 @@ class Pictures(pl.Callback):
             return
         frames = outputs.frames[: self.max_images]
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        images = [cv2.imread(str(frame.image_path), flags) for frame in frames]
+        images: list[Any] = [cv2.imread(str(frame.image_path), flags) for frame in frames]
         picture = draw_validation(
             images, outputs.detections[: self.max_images], frames, min_score=self.min_score, tile=640
         )

@@ -168,7 +168,8 @@ class Preemption(pl.Callback):
 
 def _checkpoint_of(trainer: pl.Trainer) -> Checkpoint | None:
     """The callback that writes ``last.ckpt``, if there is one."""
-    return next((c for c in trainer.callbacks if isinstance(c, Checkpoint) and c.save_last), None)
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((c for c in callbacks if isinstance(c, Checkpoint) and c.save_last), None)
 
 
 def _is_saved(trainer: pl.Trainer) -> bool:

@@ -35,7 +35,7 @@ class Rehearsal(pl.Callback):
         Raises:
             InputError: if a process runs out of memory.
         """
-        data: Any = trainer.datamodule
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if not self.enabled or not hasattr(data, "densest_batch") or not hasattr(pl_module, "joint_loss"):
             return
         batch = data.densest_batch()
@@ -86,10 +86,11 @@ class Rehearsal(pl.Callback):
         device = trainer.strategy.root_device
         if device.type != "cuda":
             return size // 2
-        smallest = trainer.datamodule.batch_size_limits[0]
-        peaks = []
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        smallest = data.batch_size_limits[0]
+        peaks: list[int] = []
         for number in (smallest, 2 * smallest):
-            trial = self.step(trainer, pl_module, trainer.datamodule.densest_batch(number), reserved)
+            trial = self.step(trainer, pl_module, data.densest_batch(number), reserved)
             if not trial.fits:
                 return len(peaks) * smallest
             peaks.append(trial.peak_bytes)

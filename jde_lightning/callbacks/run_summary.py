@@ -12,7 +12,18 @@ import lightning.pytorch as pl
 from jde_lightning.callbacks.run_folder import run_folder
 
 _LOG = logging.getLogger(__name__)
-_SHOWN = ("hota", "hota_motion", "mota", "idf1", "idsw", "map50_95", "map50", "retrieval_map", "rank1", "silhouette")
+_SHOWN: tuple[str, ...] = (
+    "hota",
+    "hota_motion",
+    "mota",
+    "idf1",
+    "idsw",
+    "map50_95",
+    "map50",
+    "retrieval_map",
+    "rank1",
+    "silhouette",
+)
 _SHOWN += ("view_map", "view_rank1")
 _LOSSES = ("box_loss", "cls_loss", "dfl_loss", "reid_loss")
 

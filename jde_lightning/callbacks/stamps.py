@@ -35,7 +35,7 @@ class CudaStamps:
 
     def now(self) -> torch.cuda.Event:
         """Put an event into the queue."""
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event
 

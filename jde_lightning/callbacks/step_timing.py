@@ -99,7 +99,8 @@ class StepTiming(pl.Callback):
         self._images += len(batch["images"]) * trainer.world_size
         self._judge(trainer, seconds, data)
         if trainer._logger_connector.should_update_logs:
-            self.log_dict({f"time/{name}": value for name, value in self._means().items()}, batch_size=1)
+            values = {f"time/{name}": value for name, value in self._means().items()}
+            self.log_dict(values, batch_size=1)  # type: ignore[attr-defined]  # Lightning lends it to callbacks
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Training goes on; nothing counts since its last step."""
@@ -144,7 +145,7 @@ class StepTiming(pl.Callback):
                 "training waited for data in %.0f %% of the last %d steps (%.0f of %.0f ms a step)%s; %s",
                 *(100 * data / total, steps, 1000 * data / steps, 1000 * total / steps),
                 f" in process {trainer.global_rank}" if trainer.world_size > 1 else "",
-                remedy(trainer.datamodule, trainer.world_size),
+                remedy(getattr(trainer, "datamodule", None), trainer.world_size),
             )
 
 

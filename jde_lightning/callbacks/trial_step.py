@@ -153,7 +153,7 @@ def _alone(pl_module: pl.LightningModule) -> Iterator[None]:
     """Keep from asking other processes: neither for embeddings nor for the statistics of synchronised batch norms."""
     norms = [module for module in pl_module.modules() if isinstance(module, nn.SyncBatchNorm)]
     for norm in norms:
-        norm.forward = MethodType(nn.BatchNorm2d.forward, norm)
+        norm.forward = MethodType(nn.BatchNorm2d.forward, norm)  # type: ignore[method-assign]
     try:
         with without_exchange():
             yield

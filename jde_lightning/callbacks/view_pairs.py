@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from jde_lightning.boxes import area
-from jde_lightning.callbacks.identity_matching import match_one_to_one
 from jde_lightning.data.views import View, ViewAugmentation, draw_view
+from jde_lightning.metrics.box_matching import match_one_to_one
 from jde_lightning.structures import Detections, FloatArray, FrameAnnotations, IntArray, Letterbox
 
 
@@ -96,13 +96,13 @@ def view_boxes(
         min_visible: smallest share of a box's part inside the image that each view must show.
         rng: what the views are drawn with.
     """
-    whole = letterbox.to_network(np.float32([[0, 0, frame.width, frame.height]]))
+    whole = letterbox.to_network(np.array([[0, 0, frame.width, frame.height]], np.float32))
     inside = _clip(letterbox.to_network(boxes), whole[0])
     kept = area(inside) > 0
     views, seen, windows = [], [], []
     for _ in range(2):
         view = draw_view(augmentation, shape[1], shape[0], rng)
-        window = _clip(view.warp_boxes(whole), np.float32([0, 0, shape[1], shape[0]]))[0]
+        window = _clip(view.warp_boxes(whole), np.array([0, 0, shape[1], shape[0]], np.float32))[0]
         warped = view.warp_boxes(inside)
         clipped = _clip(warped, window)
         kept &= area(clipped) >= np.maximum(min_visible * area(warped), 1)  # a box below a pixel cannot be found

@@ -103,7 +103,7 @@ class ViewRetrieval(ValidationCallback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: ValidationOutput,
+        outputs: Any,
         batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
@@ -200,7 +200,7 @@ class ViewRetrieval(ValidationCallback):
         picture = (torch.cat((first, second), dim=2) * 255).round().byte().cpu().numpy()
         if self._drawn and self._drawn[0][0].shape != picture.shape:
             return
-        shift = np.float32([first.shape[2], 0, first.shape[2], 0])
+        shift = np.array([first.shape[2], 0, first.shape[2], 0], np.float32)
         self._drawn.append((picture, np.concatenate((boxes.boxes[0], boxes.boxes[1] + shift)), np.tile(both, 2)))
 
     def _save_picture(self, folder: Path) -> None:

@@ -25,13 +25,17 @@ _LIGHTNING_VERBS = {
 }
 # verb -> module of cli with HELP, add_arguments and run; importing it must be light, the work is imported in run.
 # With PASSES_UNKNOWN_ARGUMENTS the words that the parser does not know go to run as ``args.unknown``; with
-# TAKES_FIT_ARGUMENTS those after ``--`` go there as ``args.fit``.
+# TAKES_FIT_ARGUMENTS those after ``--`` go there as ``args.fit``; with TAKES_DATA_FLAGS the ``--data...`` flags and
+# their values, which a parser with positional arguments would take for those, go there as ``args.data``.
 _OWN_VERBS = {
     "track": "track",
     "evaluate": "evaluate",
     "cache": "cache",
+    "embed": "embed",
     "tune": "tune",
+    "export": "export",
     "submit": "submit",
+    "report": "report",
     "benchmark": "benchmark",
     "ablate": "ablate",
     "configs": "configs",
@@ -104,10 +108,27 @@ def _run_own(verb: str, words: list[str]) -> int:
         args = parser.parse_args(words[:end])
         args.fit = words[end + 1 :]
         return int(module.run(args))
+    if getattr(module, "TAKES_DATA_FLAGS", False):
+        words, flags = _without_data_flags(words)
+        args = parser.parse_args(words)
+        args.data = flags
+        return int(module.run(args))
     if not getattr(module, "PASSES_UNKNOWN_ARGUMENTS", False):
         return int(module.run(parser.parse_args(words)))
     args, args.unknown = parser.parse_known_args(words)
     return int(module.run(args))
+
+
+def _without_data_flags(words: list[str]) -> tuple[list[str], list[str]]:
+    """Part the ``--data...`` flags, each with its value, from the other words, among which a value would be lost."""
+    rest: list[str] = []
+    flags: list[str] = []
+    waiting = False  # for the value of a flag
+    for word in words:
+        is_flag = word.split("=")[0] == "--data" or word.startswith("--data.")
+        (flags if is_flag or (waiting and not word.startswith("--")) else rest).append(word)
+        waiting = is_flag and "=" not in word
+    return rest, flags
 
 
 def _module(verb: str) -> Any:

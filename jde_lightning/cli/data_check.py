@@ -153,7 +153,8 @@ def _boxes_per_class(index: FrameIndex) -> dict[str, int]:
     from jde_lightning.structures import Role
 
     labels = index.labels[index.roles == Role.POSITIVE]
-    return dict(zip(index.class_names, np.bincount(labels, minlength=len(index.class_names)).tolist(), strict=True))
+    names = index.class_names or ()
+    return dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
 
 
 def _lines(summary: DatasetSummary, training: bool) -> list[str]:
@@ -228,8 +229,13 @@ def _draw(data: JDEDataModule, indices: dict[str, FrameIndex], output: Path, sam
     if {"train", "val"} <= indices.keys() and len(indices["train"]):
         data.setup("fit")
         batch = next(iter(data.train_dataloader()))
-        arrays = [batch[key].numpy() for key in ("images", "boxes", "identities", "batch_idx")]
-        pictures["train_mosaics.jpg"] = draw_training_batch(*arrays, max_images=samples)
+        pictures["train_mosaics.jpg"] = draw_training_batch(
+            batch["images"].numpy(),
+            batch["boxes"].numpy(),
+            batch["identities"].numpy(),
+            batch["batch_idx"].numpy(),
+            max_images=samples,
+        )
     for name, picture in pictures.items():
         with written_whole(output / name) as temporary:
             cv2.imwrite(str(temporary), picture)

@@ -63,7 +63,7 @@ def _unknown_option(option: str, class_path: str) -> str:
 
 def _unknown_class(name: str) -> str:
     """Say that there is no such class, and which one has nearly that name."""
-    known = {}
+    known: dict[str, str] = {}
     for path in _CLASSES_IN:
         module = importlib.import_module(path)
         known |= {each: f"{path}.{each}" for each in dir(module) if inspect.isclass(getattr(module, each))}

@@ -48,7 +48,7 @@ class RunCSVLogger(CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> ExperimentWriter:
+    def experiment(self) -> Any:
         """What writes the table."""
         if self._experiment is None:
             self._experiment = _Writer(self.log_dir, self._goes_on_at)

@@ -20,7 +20,7 @@ def write_columns(folder: Path, columns: Mapping[str, npt.NDArray[Any]]) -> None
         np.save(folder / f"{name}.npy", column, allow_pickle=False)
 
 
-def open_columns(folder: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+def open_columns(folder: Path, names: Iterable[str]) -> dict[str, Any]:
     """Map files of :func:`write_columns` into memory.
 
     The system reads what is touched, drops it when memory runs short, and keeps one copy for all processes.

@@ -179,7 +179,9 @@ class MosaicDataset(Dataset[TrainingSample]):
         """Number of frames."""
         return len(self.index)
 
-    def __getitem__(self, request: MosaicRequest | list[MosaicRequest]) -> TrainingSample | list[TrainingSample]:
+    def __getitem__(  # type: ignore[override]  # a batch at once, as its sampler asks
+        self, request: MosaicRequest | list[MosaicRequest]
+    ) -> TrainingSample | list[TrainingSample]:
         """Build the sample of a request, or the samples of a batch of them.
 
         Raises:
@@ -346,7 +348,9 @@ class FrameDataset(Dataset[FrameSample]):
         """Number of frames."""
         return len(self.index)
 
-    def __getitem__(self, position: int | list[int]) -> FrameSample | list[FrameSample]:
+    def __getitem__(  # type: ignore[override]  # a batch at once, as its sampler asks
+        self, position: int | list[int]
+    ) -> FrameSample | list[FrameSample]:
         """Return the frame at a position of the index, or the frames of a batch of positions.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,7 @@ class ColumnBuilder:
         self._roles.append(frame.roles)
         self._visibility.append(frame.visibility)
 
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def arrays(self) -> dict[str, Any]:
         """Return the columns by name, with the dtypes that :class:`~jde_lightning.data.index.FrameIndex` documents."""
         paths = np.array([row[0] for row in self._frames], dtype=np.bytes_)
         numbers = np.array([row[1:] for row in self._frames], dtype=np.int64).reshape(-1, 6)

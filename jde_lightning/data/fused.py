@@ -115,11 +115,11 @@ class FusedPainter:
         if step > 1:
             smaller = (max(source.shape[1] // step, 1), max(source.shape[0] // step, 1))
             source = cv2.resize(source, smaller, interpolation=cv2.INTER_AREA)
-        to_region = np.array(_scaled_first(to_region, step, step, left + (step - 1) / 2, top + (step - 1) / 2))
+        warp = np.array(_scaled_first(to_region, step, step, left + (step - 1) / 2, top + (step - 1) / 2))
         if is_affine(view.matrix):
-            cv2.warpAffine(source, to_region[:2], size, dst=target, borderMode=cv2.BORDER_REPLICATE)
+            cv2.warpAffine(source, warp[:2], size, dst=target, borderMode=cv2.BORDER_REPLICATE)
         else:
-            cv2.warpPerspective(source, to_region, size, dst=target, borderMode=cv2.BORDER_REPLICATE)
+            cv2.warpPerspective(source, warp, size, dst=target, borderMode=cv2.BORDER_REPLICATE)
 
     def __getstate__(self) -> dict[str, int]:
         """Go to worker processes without the scratch memory."""

@@ -125,7 +125,10 @@ class FrameIndex:
         # only now: a reader may learn its classes from the files
         index = replace(index, class_names=reader.class_names, findings={reader.name: reader.findings})
         if len(index) == 0:
-            settings = {"supervision": (reader.supervision,), "min_visibility": (reader.min_visibility,)}
+            settings: dict[str, Any] = {
+                "supervision": (reader.supervision,),
+                "min_visibility": (reader.min_visibility,),
+            }
             index = replace(index, datasets=(reader.name,), **settings)
         return index
 
@@ -147,7 +150,7 @@ class FrameIndex:
         """
         if class_names is None:
             named = [part.class_names for part in parts if part.class_names is not None]
-            class_names = dict.fromkeys(name for names in named for name in names) if named else None
+            class_names = list(dict.fromkeys(name for names in named for name in names)) if named else None
         if class_names is not None:
             class_names = tuple(class_names)
             parts = [part._with_classes(class_names) for part in parts]
@@ -327,7 +330,7 @@ def _concatenated(parts: Sequence[FrameIndex], class_names: tuple[str, ...] | No
             if code >= 0:
                 key = (int(dataset_codes[part.dataset_codes[frame]]), part.sequence_names[code])
                 sequence_codes[code] = sequences.setdefault(key, len(sequences))
-        recoded = {
+        recoded: dict[str, npt.NDArray[Any]] = {
             "dataset_codes": dataset_codes[part.dataset_codes],
             "sequence_codes": sequence_codes[part.sequence_codes],
             "offsets": part.offsets[1:] + num_boxes,
@@ -338,8 +341,9 @@ def _concatenated(parts: Sequence[FrameIndex], class_names: tuple[str, ...] | No
         settings |= dict(zip(part.datasets, zip(part.supervision, part.min_visibility, strict=True), strict=True))
         for name, found in part.findings.items():
             findings[name] = findings[name].merged(found) if name in findings else found
+    joined: dict[str, Any] = {name: np.concatenate(column) for name, column in columns.items()}
     return FrameIndex(
-        **{name: np.concatenate(column) for name, column in columns.items()},
+        **joined,
         datasets=tuple(datasets),
         sequence_names=tuple(name for _, name in sequences),
         supervision=tuple(settings[name][0] for name in datasets),

@@ -237,7 +237,7 @@ def _key(*values: Any) -> str:
 def _digest(index: FrameIndex, meta: Meta) -> str:
     digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
     for name in COLUMNS:
-        digest.update(np.ascontiguousarray(getattr(index, name)))
+        digest.update(np.ascontiguousarray(getattr(index, name)).data)
     return digest.hexdigest()[:_LETTERS]
 
 
@@ -260,9 +260,10 @@ def _open(folder: Path) -> tuple[FrameIndex, Meta]:
         ValueError, KeyError, TypeError, AttributeError: if it is damaged.
     """
     meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+    names: dict[str, Any] = {name: tuple(meta[name]) for name in _NAMES}
     index = FrameIndex(
         **open_columns(folder, COLUMNS),
-        **{name: tuple(meta[name]) for name in _NAMES},
+        **names,
         class_names=None if meta["class_names"] is None else tuple(meta["class_names"]),
         findings={name: Findings.from_dict(found) for name, found in meta["findings"].items()},
         folder=folder,

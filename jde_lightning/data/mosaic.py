@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from jde_lightning.data import augment
 from jde_lightning.data.augment import AugmentationConfig, PerspectiveDraw, is_affine
@@ -63,7 +64,7 @@ class MosaicView(NamedTuple):
     """
 
     frames: IntArray
-    image_sizes: IntArray
+    image_sizes: npt.NDArray[np.integer[Any]]
     tile_sizes: list[tuple[int, int]]
     placements: list[Placement]
     canvas: Region
@@ -72,7 +73,11 @@ class MosaicView(NamedTuple):
 
 
 def draw_view(
-    frames: Sequence[int], sizes: IntArray, size: int, config: AugmentationConfig, rng: np.random.Generator
+    frames: Sequence[int],
+    sizes: npt.NDArray[np.integer[Any]],
+    size: int,
+    config: AugmentationConfig,
+    rng: np.random.Generator,
 ) -> MosaicView:
     """Draw how a mosaic is laid out and seen.
 

@@ -138,8 +138,8 @@ class _Sources:
             positions = np.flatnonzero(index.sequence_codes == code)
             if len(positions):
                 dataset = index.datasets[index.dataset_codes[positions[0]]]
-                known = _known_video(dataset, sequence) or ((dataset, sequence_key(sequence)), "own")
-                self._add(f"{dataset}/{sequence}", *known, positions, index.frame_numbers[positions])
+                video, counting = _known_video(dataset, sequence) or ((dataset, sequence_key(sequence)), "own")
+                self._add(f"{dataset}/{sequence}", video, counting, positions, index.frame_numbers[positions])
         self._add_single_images(index)
 
     def _add_single_images(self, index: FrameIndex) -> None:

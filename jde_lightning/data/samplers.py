@@ -7,7 +7,7 @@ Lightning calls ``set_epoch`` and replaces nothing, with any number of processes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -126,7 +126,7 @@ class MosaicBatchSampler(DistributedSampler[Any]):
             first = (number * self.num_replicas + self.rank) * self.batch_size
             second: list[list[int] | None] = [None] * self.batch_size if mixed is None else mixed.tolist()
             yield [
-                MosaicRequest(tuple(four), (self.seed, epoch, first + i), None if other is None else tuple(other))
+                MosaicRequest(_four(four), (self.seed, epoch, first + i), None if other is None else _four(other))
                 for i, (four, other) in enumerate(zip(tiles.tolist(), second, strict=True))
             ]
 
@@ -275,3 +275,9 @@ def _deal(lengths: list[int], world_size: int) -> list[int]:
         owners[unit] = loads.index(min(loads))
         loads[owners[unit]] += lengths[unit]
     return owners
+
+
+def _four(tiles: Sequence[int]) -> tuple[int, int, int, int]:
+    """The tiles of one mosaic."""
+    a, b, c, d = tiles
+    return a, b, c, d

@@ -145,7 +145,7 @@ class SharedTileCache:
     def __setstate__(self, state: dict[str, object]) -> None:
         """Arrive with the images, if the file came along."""
         if state["file"] is None:
-            self.__init__(state["num_images"], state["max_bytes"], state["behind"])  # type: ignore[misc,arg-type]
+            self.__init__(state["num_images"], state["max_bytes"], state["behind"])  # type: ignore[misc]
             return
         self.num_images, self.max_bytes = state["num_images"], state["max_bytes"]  # type: ignore[assignment]
         self.behind, self.path = state["behind"], None  # type: ignore[assignment]

@@ -84,7 +84,9 @@ class View(NamedTuple):
         Returns:
             ``(N, 4)`` float32 xyxy pixels of the view, unclipped.
         """
-        warped = boxes * np.float32([self.scale_x, self.scale_y] * 2) + np.float32([self.shift_x, self.shift_y] * 2)
+        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
+        shift = np.array([self.shift_x, self.shift_y] * 2, np.float32)
+        warped = boxes * scale + shift
         return warped[:, [2, 1, 0, 3]] if self.scale_x < 0 else warped
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,33 +14,22 @@ import torch
 from jde_lightning.data.images import letterbox
 from jde_lightning.errors import InputError
 from jde_lightning.inference.loading import load_network
+from jde_lightning.inference.prediction_options import check_options
+from jde_lightning.inference.prepared import PreparedImages, prepare_images, restore_order
 from jde_lightning.models.architecture import Scale
-from jde_lightning.models.head import RawMaps
-from jde_lightning.models.network import YOLO11JDE
-from jde_lightning.structures import Detections, Letterbox
+from jde_lightning.models.compiling import CompiledForward, CompileMode
+from jde_lightning.models.head import LateMaps, RawMaps
+from jde_lightning.models.network import YOLO11JDE, EmbeddingMode
+from jde_lightning.structures import Detections
 
 _DEFAULT_IMAGE_SIZE = 640
-
-
-class PreparedImages(NamedTuple):
-    """Images as the network takes them.
-
-    Attributes:
-        batches: per shape ``(B, 3, H, W)`` float32 RGB in 0..1, on the device.
-        indices: per shape which of the images they are.
-        letterboxes: of each image, how it was fitted.
-    """
-
-    batches: list[torch.Tensor]
-    indices: list[list[int]]
-    letterboxes: list[Letterbox]
 
 
 class Predictor:
     """Detects and embeds in BGR images of any size; prepares them exactly as validation does.
 
     Args:
-        network: with trained weights; moved to the device.
+        network: with trained weights; a copy with folded batch norms works on the device.
         image_size: longest side of the network's input in pixels, a multiple of 32.
         conf: smallest confidence of a detection, in 0..1.
         iou: overlap above which non-maximum suppression drops the weaker box.
@@ -49,10 +38,19 @@ class Predictor:
         precision: ``bf16`` runs the network under autocast; boxes and scores are float32 either way.
         class_names: names of the classes; those of the network if omitted.
         appearance: whether the embeddings are trained; if not, detections come without them.
+        embeddings: where the Re-ID branch runs: ``dense``, ``late``, ``auto`` or ``none``; see
+            :meth:`~jde_lightning.models.network.YOLO11JDE.detect`. The first three differ in time only.
+        compile: ``default`` runs the network through ``torch.compile``, which pays in long runs on images of one size;
+            ``reduce-overhead`` records CUDA graphs too, which is untested; ``none`` does not compile.
+
+    Attributes:
+        backend: what runs the network: ``torch``.
 
     Raises:
-        InputError: if a value is out of its range, or the device is not there.
+        InputError: if a value is out of its range, the device is not there, or this machine cannot compile.
     """
+
+    backend = "torch"
 
     def __init__(
         self,
@@ -65,15 +63,25 @@ class Predictor:
         precision: Literal["fp32", "bf16"] = "fp32",
         class_names: Sequence[str] | None = None,
         appearance: bool = True,
+        embeddings: EmbeddingMode = "auto",
+        compile: CompileMode = "none",
     ) -> None:
-        _check(image_size, conf, iou, max_det)
+        check_options(image_size, conf, iou, max_det)
         self.device = _device(device)
-        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.network = network.fused().to(self.device).to(memory_format=torch.channels_last)
         self.image_size = image_size
         self.conf, self.iou, self.max_det = conf, iou, max_det
         self.precision: Literal["fp32", "bf16"] = precision
         self.class_names = list(network.class_names if class_names is None else class_names)
-        self.appearance = appearance
+        self.appearance = appearance and embeddings != "none"
+        self.embeddings: EmbeddingMode = embeddings if appearance else "none"
+        self.compile: CompileMode = compile
+        late = self.network.computes_late(self.embeddings)
+        self._maps: Callable[[torch.Tensor], RawMaps | LateMaps] = (
+            self.network.forward_late if late else self.network.forward
+        )
+        if compile != "none":
+            self._maps = CompiledForward(self.network, late, compile)
 
     @classmethod
     def from_checkpoint(
@@ -86,6 +94,8 @@ class Predictor:
         device: str = "auto",
         precision: Literal["fp32", "bf16"] = "fp32",
         scale: Scale | None = None,
+        embeddings: EmbeddingMode = "auto",
+        compile: CompileMode = "none",
     ) -> Predictor:
         """Build the predictor from a checkpoint alone.
 
@@ -98,6 +108,8 @@ class Predictor:
             device: as for the class.
             precision: as for the class.
             scale: size of the network, which only weights of others leave open.
+            embeddings: as for the class.
+            compile: as for the class.
 
         Returns:
             The predictor. Where the weights have no trained embedding, its ``appearance`` is ``False``.
@@ -117,6 +129,8 @@ class Predictor:
             precision,
             loaded.class_names,
             appearance=loaded.appearance,
+            embeddings=embeddings,
+            compile=compile,
         )
 
     def detect(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
@@ -140,29 +154,22 @@ class Predictor:
         Returns:
             The batches on the device, and how the images were fitted.
         """
-        fitted = [letterbox(image, self.image_size) for image in images]
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for index, (image, _) in enumerate(fitted):
-            by_shape.setdefault(image.shape, []).append(index)
-        groups = list(by_shape.values())
-        batches = [self._to_device(np.stack([fitted[i][0] for i in indices])) for indices in groups]
-        return PreparedImages(batches, groups, [box for _, box in fitted])
+        return prepare_images(images, lambda image: letterbox(image, self.image_size), self._to_device)
 
-    def forward(self, batch: torch.Tensor) -> RawMaps:
+    def forward(self, batch: torch.Tensor) -> RawMaps | LateMaps:
         """Run the network; the second step of :meth:`detect`.
 
         Args:
             batch: one of :meth:`prepare`.
 
         Returns:
-            The raw maps.
+            The raw maps; without embeddings where these are computed late, or not at all.
         """
-        reduced = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
-        with torch.inference_mode(), reduced:
-            return self.network(batch)
+        with torch.inference_mode(), self._reduced():
+            return self._maps(batch)
 
-    def postprocess(self, maps: Sequence[RawMaps], prepared: PreparedImages) -> list[Detections]:
-        """Find the detections in the maps; the last step of :meth:`detect`.
+    def postprocess(self, maps: Sequence[RawMaps | LateMaps], prepared: PreparedImages) -> list[Detections]:
+        """Find the detections in the maps, and describe them; the last step of :meth:`detect`.
 
         Args:
             maps: of each batch.
@@ -171,42 +178,42 @@ class Predictor:
         Returns:
             As :meth:`detect`.
         """
-        found: dict[int, Detections] = {}
-        with torch.inference_mode():
-            for raw, indices in zip(maps, prepared.indices, strict=True):
-                decoded = self.network.decode(raw, conf=self.conf, iou=self.iou, max_det=self.max_det)
-                found.update(zip(indices, decoded, strict=True))
-        return [self._to_image(found[i], box) for i, box in enumerate(prepared.letterboxes)]
+        settings = self.conf, self.iou, self.max_det, self.embeddings
+        with torch.inference_mode(), self._reduced():
+            found = [self.network.decode(raw, *settings) for raw in maps]
+        return restore_order([[self._trained(each) for each in batch] for batch in found], prepared)
+
+    def warm_up(self, height: int, width: int, batch_size: int = 1) -> None:
+        """Compile, choose kernels and allocate for images of a size, so that the first of them are not slow.
+
+        Args:
+            height: of the images, in pixels.
+            width: of the images, in pixels.
+            batch_size: images that will be detected at once.
+
+        Raises:
+            InputError: if this machine cannot compile.
+        """
+        for _ in range(2):  # CUDA graphs are recorded the second time
+            self.detect([np.zeros((height, width, 3), np.uint8)] * batch_size)
 
     def synchronize(self) -> None:
         """Wait until the device has done what it was given; a clock has to."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def _to_device(self, batch: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """Turn ``(B, H, W, 3)`` uint8 BGR into the network's input."""
-        tensor = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).flip(1)
+    def _reduced(self) -> AbstractContextManager[None]:
+        """The precision in which the layers run."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+
+    def _to_device(self, images: list[npt.NDArray[np.uint8]]) -> torch.Tensor:
+        """Turn ``(H, W, 3)`` uint8 BGR images of one shape into the network's input."""
+        tensor = torch.from_numpy(np.stack(images)).to(self.device).permute(0, 3, 1, 2).flip(1)
         return tensor.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
 
-    def _to_image(self, found: Detections, box: Letterbox) -> Detections:
-        """Move detections to the original pixels, and drop embeddings that nobody trained."""
-        embeddings = found.embeddings if self.appearance else None
-        return Detections(box.to_image(found.boxes), found.scores, found.labels, embeddings)
-
-
-def _check(image_size: int, conf: float, iou: float, max_det: int) -> None:
-    """Refuse values that would fail deep inside the network, or silently find nothing."""
-    if image_size <= 0 or image_size % 32:
-        below = max(32, image_size // 32 * 32)
-        msg = f"image_size must be a positive multiple of 32, got {image_size}; take {below} or {below + 32}"
-        raise InputError(msg)
-    for name, value in (("conf", conf), ("iou", iou)):
-        if not 0 <= value <= 1:
-            msg = f"{name} must be in 0..1, got {value}"
-            raise InputError(msg)
-    if max_det < 1:
-        msg = f"max_det must be at least 1, got {max_det}"
-        raise InputError(msg)
+    def _trained(self, found: Detections) -> Detections:
+        """Drop embeddings that nobody trained."""
+        return found if self.appearance else Detections(found.boxes, found.scores, found.labels)
 
 
 def _device(name: str) -> torch.device:

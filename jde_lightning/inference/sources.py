@@ -61,6 +61,7 @@ class MOTSequence(ImageFolder):
         half_convention: HalfConvention = "centertrack",
         frame_rate: float | None = None,
     ) -> None:
+        self.folder = folder
         path = folder / "seqinfo.ini"
         info = read_seqinfo(path) if path.is_file() else None
         rate = (info.frame_rate if info else None) if frame_rate is None else frame_rate

@@ -147,7 +147,7 @@ def track_source(
     with ExitStack() as stack:
         run = _Run(stack, source, tracker, detector.class_names, output, video, pictures, explain)
         paint = stack.enter_context(Stage(run.paint, size, "paint"))
-        track = stack.enter_context(Stage(lambda found: paint.put(run.track(*found)), size, "track"))
+        track: Stage[Any] = stack.enter_context(Stage(lambda found: paint.put(run.track(*found)), size, "track"))
         ahead = stack.enter_context(ReadAhead(run.times.iterate("read", source), size, source.live, source.stop))
         try:
             while batch := ahead.take(size):
@@ -279,7 +279,8 @@ def _warn_of_nobody(summary: TrackingSummary, tracker: Any) -> None:
     elif score < threshold:
         why = (
             f"and this tracker starts tracks from {threshold:g} on ({name}). A network that was trained for minutes "
-            "wants a lower value: set it in the YAML file of --tracker (configs/trackers/ has files to copy)"
+            "wants a lower value: set it in the YAML file of --tracker (`jde-lightning configs trackers/yolo11_jde` "
+            "prints one to copy)"
         )
     else:
         why = f"above the {threshold:g} from which this tracker starts tracks ({name}), but in no two frames in a row"

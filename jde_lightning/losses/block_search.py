@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -76,7 +76,7 @@ class BlockSearch:
         self._to_itself = references is None or reference_labels is None
         rows, columns = _CPU_TILE if device.type == "cpu" else _GPU_TILE
         self._rows = rows if block_size is None else block_size
-        if self._to_itself:
+        if references is None or reference_labels is None:
             _, codes = torch.unique(labels, return_inverse=True)
             self._codes, self._order, self._queries = _sorted_rows(embeddings, codes)
             self._reference_codes, self._reference_order, sorted_references = self._codes, self._order, self._queries
@@ -207,7 +207,7 @@ class BlockSearch:
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Multiply float32 matrices in float32: rounded to TF32 or bfloat16, other negatives would be the nearest."""
-    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
     if not all(hasattr(backend, "fp32_precision") for backend in backends):  # torch before 2.9
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")

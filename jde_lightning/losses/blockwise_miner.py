@@ -15,7 +15,7 @@ _POSITIVE = ("easy", "semihard", "hard", "all")
 _NEGATIVE = ("easy", "semihard", "hard")
 
 
-class BlockwiseEasyHardMiner(BaseMiner):
+class BlockwiseEasyHardMiner(BaseMiner):  # type: ignore[misc]  # it comes without types
     """Choose for each anchor a positive and a negative, as pytorch-metric-learning's ``BatchEasyHardMiner`` does.
 
     The pairs are the same, but for ties within float32 rounding. The memory grows with ``block_size * N`` instead of
@@ -48,7 +48,7 @@ class BlockwiseEasyHardMiner(BaseMiner):
             msg = f"pos_strategy must be one of {', '.join(_POSITIVE)}, got {pos_strategy!r}"
             raise InputError(msg)
         if neg_strategy not in _NEGATIVE:
-            hint = "; the miner AllPairs compares with all" if neg_strategy == "all" else ""
+            hint = "; the miner AllPairs compares with all" if str(neg_strategy) == "all" else ""
             msg = f"neg_strategy must be one of {', '.join(_NEGATIVE)}, got {neg_strategy!r}{hint}"
             raise InputError(msg)
         if neg_strategy == "semihard" and pos_strategy in ("semihard", "all"):

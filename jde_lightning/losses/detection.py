@@ -76,7 +76,7 @@ class _ClassLoss:
         return losses.masked_fill(self.ignored[..., None] & background, 0.0)
 
 
-class DetectionLoss(v8DetectionLoss):
+class DetectionLoss(v8DetectionLoss):  # type: ignore[misc]  # taken as untyped, see pyproject.toml
     """Ultralytics' criterion, built from numbers instead of a model, that also tells the identities.
 
     It holds tensors of one device and is no module: make a new one for another device.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -78,7 +79,8 @@ class JDELoss(nn.Module):
             NonFiniteEmbeddingsError: if an embedding at a foreground anchor is NaN or infinite.
         """
         with torch.autocast(raw.scores.device.type, enabled=False):
-            seen = batch if self.ignore_regions else {k: v for k, v in batch.items() if not k.startswith("ignore_")}
+            kept: Any = {key: value for key, value in batch.items() if not key.startswith("ignore_")}
+            seen = batch if self.ignore_regions else kept
             found = self._criterion(raw.scores.device).terms(raw, seen)
             embeddings = raw.embeddings.float()
             # Without any foreground, or a gain, what belongs to the embedding must still take part, or DDP waits for

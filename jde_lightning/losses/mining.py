@@ -35,7 +35,9 @@ class AllPairs(nn.Module):
         rows = torch.arange(len(identities), device=identities.device)
         same = identities[:, None] == identities
         negative = ~(same | forbidden(rows, rows))
-        return *torch.where(same.fill_diagonal_(False)), *torch.where(negative)
+        anchors, positives = torch.where(same.fill_diagonal_(False))
+        other_anchors, negatives = torch.where(negative)
+        return anchors, positives, other_anchors, negatives
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class ForbiddenNegatives:
 
     def of_pairs(self, rows: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         """Return bool for each pair of ``rows`` and ``references``, int64 of shapes that broadcast."""
-        shape = torch.broadcast_shapes(rows.shape, references.shape)
+        shape = torch.broadcast_shapes(rows.shape, references.shape)  # type: ignore[no-untyped-call]
         forbidden = torch.zeros(shape, dtype=torch.bool, device=rows.device)
         if self.scopes is not None and self.source_frames is not None:
             # a scope of -1 equals none, and only one of the two needs to be told so

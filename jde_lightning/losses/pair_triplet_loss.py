@@ -16,7 +16,7 @@ from jde_lightning.errors import InputError
 Triplets = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-class PairTripletMarginLoss(BaseMetricLossFunction):
+class PairTripletMarginLoss(BaseMetricLossFunction):  # type: ignore[misc]  # it comes without types
     """``relu(d(anchor, positive) - d(anchor, negative) + margin)``, on embeddings of unit norm.
 
     Value and gradient are those of pytorch-metric-learning's ``TripletMarginLoss`` on the same triplets, but only the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,8 @@ def named_classes(numbers: Sequence[int] | None, names: Sequence[str] | None) ->
     if len(names) != len(numbers):
         msg = f"--class-names has {len(names)} names, but --classes {len(numbers)} numbers; give one name per number"
         raise UsageError(msg)
-    for option, values in (("--classes", numbers), ("--class-names", names)):
+    given: dict[str, list[Any]] = {"--classes": numbers, "--class-names": names}
+    for option, values in given.items():
         twice = sorted({str(value) for value in values if values.count(value) > 1})
         if twice:
             msg = f"{option}: {', '.join(twice)} is given twice"

@@ -45,7 +45,7 @@ def clear_counts(pairs: SequencePairs) -> dict[str, Floats]:
         "frag": np.count_nonzero(gaps),
         "motp_sum": pairs.iou[matched].sum(),
     }
-    return {name: np.float64(value) for name, value in counts.items()}
+    return {name: np.asarray(value, np.float64) for name, value in counts.items()}
 
 
 def clear_matches(pairs: SequencePairs) -> Ints:

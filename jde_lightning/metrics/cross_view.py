@@ -52,7 +52,7 @@ def cross_view_metrics(
         block = slice(start, min(start + block_size, n))
         sums += _block_sums(first[block] @ second.T, start, images, scopes)
     queries, reciprocal, hits, same, pairs, different = sums.tolist()
-    values = {}
+    values: dict[str, float] = {}
     if queries:
         values |= {"map": reciprocal / queries, "rank1": hits / queries}
     if pairs:

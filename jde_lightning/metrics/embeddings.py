@@ -30,6 +30,7 @@ class Gallery(NamedTuple):
         starts: ``(K,)`` first row of each identity.
         counts: ``(K,)`` rows of each identity.
         sums: ``(K, D)`` sum of the vectors of each identity.
+        rows: ``(N,)`` row of each vector among those that were given.
     """
 
     vectors: Floats
@@ -37,6 +38,7 @@ class Gallery(NamedTuple):
     starts: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
     sums: Floats
+    rows: npt.NDArray[np.int64]
 
 
 def embedding_metrics(
@@ -146,7 +148,7 @@ def to_gallery(embeddings: Any, identities: Any) -> Gallery:
     vectors = vectors / np.where(norms > 0, norms, 1)
     _, starts, groups, counts = np.unique(identities[order], return_index=True, return_inverse=True, return_counts=True)
     sums = np.add.reduceat(vectors, starts, axis=0) if len(starts) else vectors[:0]
-    return Gallery(vectors, groups.reshape(-1), starts, counts, sums)
+    return Gallery(vectors, groups.reshape(-1), starts, counts, sums, order)
 
 
 def map_blocks(
@@ -187,14 +189,9 @@ def _separation_sums(gallery: Gallery, block: slice, similarity: Floats) -> Floa
         ``(2, 3)`` float64, for cosine and Euclidean distance: silhouettes, distances to the own identity, distances to
         all rows.
     """
-    vectors, own = gallery.vectors[block], gallery.groups[block]
-    rows = np.arange(len(vectors))
-    # The cosine distances to an identity sum up to n - x.S: no row needs to be visited.
-    cosine = gallery.counts - vectors @ gallery.sums.T
-    # A row's distance to itself is zero, not what rounding leaves of it.
-    cosine[rows, own] -= 1 - np.einsum("nd,nd->n", vectors, vectors)
-    # Embeddings that have collapsed to a point are as far apart as rounding makes them, but never less than nothing.
-    np.maximum(cosine, 0, out=cosine)
+    own = gallery.groups[block]
+    rows = np.arange(len(own))
+    cosine = cosine_sums(gallery, block)
     # |x - y|^2 = 2 - 2 x.y for unit vectors.
     euclidean = similarity * -2
     euclidean += 2
@@ -216,16 +213,50 @@ def _silhouettes(
         counts: ``(K,)`` rows of each identity.
     """
     total = sums.sum()
+    within = sums[np.arange(len(own)), own].sum()
+    return float(silhouettes_of_rows(sums, own, counts).sum()), float(within), float(total)
+
+
+def silhouettes_of_rows(
+    sums: npt.NDArray[np.float64], own: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Compute the silhouette of each row.
+
+    Args:
+        sums: ``(B, K)`` sum of the distances of each row to each identity. It becomes the mean distance to each other
+            identity, and infinity for the own one.
+        own: ``(B,)`` identity of each row.
+        counts: ``(K,)`` rows of each identity.
+
+    Returns:
+        ``(B,)`` in -1..1; 0 for an identity with one row, or where there is no other.
+    """
     rows = np.arange(len(own))
-    within = sums[rows, own]
-    inner = within / np.maximum(counts[own] - 1, 1)
+    inner = sums[rows, own] / np.maximum(counts[own] - 1, 1)
     sums /= counts
     sums[rows, own] = np.inf
     outer = sums.min(axis=1)
     larger = np.maximum(inner, outer)
     defined = (counts[own] > 1) & (larger > 0) & np.isfinite(outer)
-    silhouettes = np.divide(outer - inner, larger, out=np.zeros_like(inner), where=defined)
-    return float(silhouettes.sum()), float(within.sum()), float(total)
+    return np.asarray(np.divide(outer - inner, larger, out=np.zeros_like(inner), where=defined))
+
+
+def cosine_sums(gallery: Gallery, block: slice) -> Floats:
+    """Sum up the cosine distances of a block of rows to each identity; no row needs to be visited.
+
+    Args:
+        gallery: all rows.
+        block: the rows of the block.
+
+    Returns:
+        ``(B, K)``; a row's distance to itself is zero, not what rounding leaves of it.
+    """
+    vectors, own = gallery.vectors[block], gallery.groups[block]
+    # The distances to an identity sum up to n - x.S.
+    cosine = gallery.counts - vectors @ gallery.sums.T
+    cosine[np.arange(len(vectors)), own] -= 1 - np.einsum("nd,nd->n", vectors, vectors)
+    # Embeddings that have collapsed to a point are as far apart as rounding makes them, but never less than nothing.
+    return np.asarray(np.maximum(cosine, 0, out=cosine))
 
 
 def _separation(gallery: Gallery, sums: Floats, several: bool, pairs: bool) -> dict[str, float]:

@@ -118,7 +118,8 @@ def evaluate_folder(
         for name, rows in parts:
             counts.setdefault(name, {})[files.name] = sequence_counts(*rows, benchmark)
     if classes is None:
-        return _scores(counts[""])
+        single = _scores(counts[""])
+        return {"combined": single["combined"], "sequences": single["sequences"]}
     of_class = {name: _scores(of_sequence) for name, of_sequence in counts.items()}
     together = {name: summed(part[name] for part in counts.values()) for name in next(iter(counts.values()))}
     return {

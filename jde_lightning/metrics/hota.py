@@ -56,7 +56,7 @@ def _at_least(reached: Ints, weights: Floats) -> Floats:
     Returns:
         ``(19,)`` sums.
     """
-    sums = np.bincount(reached, weights=weights, minlength=len(ALPHAS) + 1)
+    sums = np.bincount(reached, weights=weights, minlength=len(ALPHAS) + 1).astype(np.float64, copy=False)
     return np.cumsum(sums[::-1])[::-1][1:]
 
 

@@ -30,4 +30,4 @@ def identity_counts(pairs: SequencePairs) -> dict[str, Floats]:
     together = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
     idtp = together[linear_sum_assignment(together, maximize=True)].sum()
     counts = {"idtp": idtp, "idfn": len(pairs.gt_ids) - idtp, "idfp": len(pairs.tracker_ids) - idtp}
-    return {name: np.float64(value) for name, value in counts.items()}
+    return {name: np.asarray(value, np.float64) for name, value in counts.items()}

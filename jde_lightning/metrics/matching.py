@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +108,7 @@ def sequence_pairs(gt: MOTRows, result: MOTRows, benchmark: Benchmark) -> Sequen
     distractor = np.isin(gt.classes, _DISTRACTORS.get(benchmark, ()))
 
     kept = np.ones(len(result), bool)
-    found: dict[str, list[npt.NDArray]] = {name: [] for name in ("frames", "rows", "columns", "iou", "totals")}
+    found: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in ("frames", "rows", "columns", "iou", "totals")}
     for number, frame_gt, frame_result in _common_frames(gt, result):
         similarity = _iou(gt.boxes_ltwh[frame_gt], result.boxes_ltwh[frame_result])
         mask = evaluated[frame_gt]
@@ -125,7 +126,7 @@ def sequence_pairs(gt: MOTRows, result: MOTRows, benchmark: Benchmark) -> Sequen
         found["iou"].append(similarity[rows, columns])
         found["totals"].append(similarity.sum(0)[columns] + similarity.sum(1)[rows])
 
-    def joined(name: str, dtype: type) -> npt.NDArray:
+    def joined(name: str, dtype: type) -> npt.NDArray[Any]:
         return np.concatenate(found[name]).astype(dtype, copy=False) if found[name] else np.zeros(0, dtype)
 
     iou = joined("iou", np.float64)

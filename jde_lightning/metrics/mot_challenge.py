@@ -7,6 +7,7 @@ official submissions. Boxes are kept as in the file: left, top, width, height, 1
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,16 +192,14 @@ def _parse(lines: list[str], source: Path | str, columns: range) -> npt.NDArray[
     filled = [line for line in lines if line.strip()]
     if not filled:
         return np.zeros((0, columns.start))
-    try:
-        table = np.loadtxt(filled, delimiter=",", comments=None, ndmin=2)
-    except ValueError:
-        table = None
-    if table is None or table.shape[1] not in columns or not np.isfinite(table).all():
-        _raise_first_bad_line(lines, source, columns)
-    return table
+    with suppress(ValueError):
+        table: npt.NDArray[np.float64] = np.loadtxt(filled, delimiter=",", comments=None, ndmin=2)
+        if table.shape[1] in columns and np.isfinite(table).all():
+            return table
+    raise _first_bad_line(lines, source, columns)
 
 
-def _raise_first_bad_line(lines: list[str], source: Path | str, columns: range) -> None:
+def _first_bad_line(lines: list[str], source: Path | str, columns: range) -> InputError:
     """Find the line that the fast reader stumbled over, and say what is wrong with it."""
     expected = f"expected {columns.start} to {columns.stop - 1} comma-separated numbers"
     first_count = None
@@ -210,21 +209,18 @@ def _raise_first_bad_line(lines: list[str], source: Path | str, columns: range) 
         fields = [field.strip() for field in line.split(",")]
         first_count = first_count or len(fields)
         if len(fields) not in columns:
-            msg = f"{source}, line {number}: {len(fields)} columns, {expected}"
-            raise InputError(msg)
+            return InputError(f"{source}, line {number}: {len(fields)} columns, {expected}")
         if len(fields) != first_count:
-            msg = f"{source}, line {number}: {len(fields)} columns, but {first_count} in the first line"
-            raise InputError(msg)
+            return InputError(f"{source}, line {number}: {len(fields)} columns, but {first_count} in the first line")
         for column, field in enumerate(fields, start=1):
             try:
                 finite = np.isfinite(float(field))
             except ValueError:
                 finite = False
             if not finite or "_" in field:
-                msg = f"{source}, line {number}: {field!r} in column {column} is not a finite number; {expected}"
-                raise InputError(msg)
-    msg = f"{source}: cannot be read; {expected} in every line"
-    raise InputError(msg)
+                text = f"{source}, line {number}: {field!r} in column {column} is not a finite number; {expected}"
+                return InputError(text)
+    return InputError(f"{source}: cannot be read; {expected} in every line")
 
 
 def _to_rows(

@@ -6,18 +6,22 @@ gathered for the boxes that survive. There is no time limit after which images s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from torchvision.ops import batched_nms, box_iou
+from torchvision.ops import batched_nms, box_iou, nms
 
-from jde_lightning.models.head import RawMaps
+from jde_lightning.models.head import LateMaps, RawMaps
 from jde_lightning.structures import Detections
 
 EmbeddingPooling = Literal["best", "mean"]
 EMBEDDING_POOLINGS: tuple[str, ...] = get_args(EmbeddingPooling)
+
+EmbeddingsAt = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Embeddings ``(R, embed_dim)`` of the images ``(R,)`` and anchor points ``(R,)`` that are asked for."""
 
 _POOLED_SHARE = 0.5  # of the confidence of a box: less sure anchors say nothing of it
 
@@ -43,6 +47,15 @@ def anchor_points(
         points.append(torch.stack((grid_x, grid_y), dim=-1).view(-1, 2) * stride)
         sizes.append(torch.full((height * width,), float(stride), device=device))
     return torch.cat(points), torch.cat(sizes)
+
+
+@lru_cache(maxsize=16)
+def _known_anchor_points(
+    shapes: tuple[tuple[int, int], ...], strides: tuple[int, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The anchor points, which are the same for all images of a size; nobody may write into them."""
+    with torch.inference_mode(False):
+        return anchor_points(shapes, strides, device)
 
 
 def boxes_from_distances(logits: torch.Tensor, points: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
@@ -78,7 +91,7 @@ def decode_boxes(raw: RawMaps, strides: Sequence[int]) -> torch.Tensor:
 
 
 def decode(
-    raw: RawMaps,
+    raw: RawMaps | LateMaps,
     strides: Sequence[int],
     conf: float = 0.1,
     iou: float = 0.7,
@@ -86,6 +99,7 @@ def decode(
     class_agnostic: bool = False,
     max_candidates: int = 30_000,
     pooling: EmbeddingPooling = "best",
+    embeddings_at: EmbeddingsAt | None = None,
 ) -> list[Detections]:
     """Find the detections in the network's maps.
 
@@ -102,37 +116,57 @@ def decode(
         pooling: which anchors describe the appearance of a box: ``best`` is the paper's, the anchor that predicted it;
             ``mean`` averages over all anchors of at least half its confidence that found the same object, weighted by
             their confidence. Those need not exceed ``conf``, so that no embedding depends on it.
+        embeddings_at: computes embeddings, which :class:`LateMaps` do not hold; of ``RawMaps`` it takes the place of
+            theirs.
 
     Returns:
         Per image its detections, most confident first: boxes in xyxy pixels of the network's input, unclipped;
         embeddings of unit norm. An image without any gives empty arrays.
+
+    Raises:
+        ValueError: if the maps have no embeddings and nothing computes them.
     """
-    scores, labels = raw.scores.float().sigmoid().max(dim=1)  # (B, A)
+    if embeddings_at is None and not isinstance(raw, RawMaps):
+        msg = "these maps have no embeddings: pass embeddings_at, or detect by YOLO11JDE.detect"
+        raise ValueError(msg)
+    logits = raw.scores.float()
+    several = logits.shape[1] > 1
+    # Looking for the likeliest of one class would take as long as the rest of these lines.
+    scores, labels = logits.sigmoid().max(dim=1) if several else (logits[:, 0].sigmoid(), None)  # (B, A)
     images, anchors = (scores > (conf if pooling == "best" else conf * _POOLED_SHARE)).nonzero(as_tuple=True)
-    scores, labels = scores[images, anchors], labels[images, anchors]
-    points, sizes = anchor_points(raw.shapes, strides, raw.boxes.device)
+    scores = scores[images, anchors]
+    labels = torch.zeros_like(images) if labels is None else labels[images, anchors]
+    points, sizes = _known_anchor_points(tuple(raw.shapes), tuple(strides), raw.boxes.device)
     boxes = boxes_from_distances(raw.boxes[images, :, anchors], points[anchors], sizes[anchors])
 
-    groups = torch.zeros_like(labels) if class_agnostic else labels
+    # Where there is one class, or all suppress each other, the plain suppression does without moving classes apart.
+    grouped = several and not class_agnostic
+    groups = labels if grouped else torch.zeros_like(labels)
     kept: list[torch.Tensor] = []
     same: list[torch.Tensor] = []
     start = 0
     for count in torch.bincount(images, minlength=len(raw.boxes)).tolist():
         rows = slice(start, start + count)
         order = scores[rows].argsort(descending=True, stable=True)[:max_candidates] + start
-        order = order[scores[order] > conf]
-        kept.append(order[batched_nms(boxes[order], scores[order], groups[order], iou)[:max_det]])
+        if pooling == "mean":
+            order = order[scores[order] > conf]
+        candidates = boxes[order], scores[order]
+        left = batched_nms(*candidates, groups[order], iou) if grouped else nms(*candidates, iou)
+        kept.append(order[left[:max_det]])
         if pooling == "mean":
             same.append(_same_objects(kept[-1], rows, boxes, scores, groups, iou))
         start += count
 
     rows = torch.cat(kept)
     found, described_by = torch.cat(same, dim=1) if same else (rows, rows)
-    looks = F.normalize(raw.embeddings[images[described_by], :, anchors[described_by]].float(), dim=1)
-    sums = looks.new_zeros((len(boxes), looks.shape[1]))
-    sums.index_add_(0, found, looks * scores[described_by, None])
-    embeddings = F.normalize(sums[rows], dim=1)
-    return _split(kept, boxes[rows], scores[rows], labels[rows], embeddings)
+    places = images[described_by], anchors[described_by]
+    looks = raw.embeddings[places[0], :, places[1]] if embeddings_at is None else embeddings_at(*places)
+    looks = F.normalize(looks.float(), dim=1)
+    if same:
+        sums = looks.new_zeros((len(boxes), looks.shape[1]))
+        sums.index_add_(0, found, looks * scores[described_by, None])
+        looks = F.normalize(sums[rows], dim=1)
+    return _split(kept, boxes[rows], scores[rows], labels[rows], looks)
 
 
 def _same_objects(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from jde_lightning._ultralytics import Detect
-from jde_lightning.models.reid_branch import ReIDBranch, ReIDKind
+from jde_lightning.models.reid_branch import ReIDBranch, ReIDKind, join_levels
 
 
 class RawMaps(NamedTuple):
@@ -30,7 +30,24 @@ class RawMaps(NamedTuple):
     shapes: tuple[tuple[int, int], ...]
 
 
-class JDEHead(Detect):
+class LateMaps(NamedTuple):
+    """What the network returns where embeddings are computed later, for the anchor points that are kept.
+
+    Attributes:
+        boxes: as in :class:`RawMaps`.
+        scores: as in :class:`RawMaps`.
+        features: per level ``(B, C, H, W)``, from which
+            :func:`~jde_lightning.models.late_embeddings.embeddings_at` computes embeddings.
+        shapes: as in :class:`RawMaps`.
+    """
+
+    boxes: torch.Tensor
+    scores: torch.Tensor
+    features: tuple[torch.Tensor, ...]
+    shapes: tuple[tuple[int, int], ...]
+
+
+class JDEHead(Detect):  # type: ignore[misc]  # taken as untyped, see pyproject.toml
     """YOLO11's head plus the Re-ID branch ``cv4``.
 
     Args:
@@ -70,9 +87,26 @@ class JDEHead(Detect):
         Returns:
             The maps; the same in training and evaluation, so that no anchor cache survives from one to the other.
         """
+        boxes, scores, shapes = self._detector_maps(features)
+        return RawMaps(boxes, scores, self.cv4(features), shapes)
+
+    def forward_late(self, features: list[torch.Tensor]) -> LateMaps:
+        """Return the maps of the detector, and what embeddings are computed from where they are wanted.
+
+        Args:
+            features: per level ``(B, C, H, W)``.
+        """
+        boxes, scores, shapes = self._detector_maps(features)
+        # The levels are mixed everywhere: 1x1 convolutions, a small part of the branch.
+        inputs = features if self.cv4.fusion is None else self.cv4.fusion(features)
+        return LateMaps(boxes, scores, tuple(inputs), shapes)
+
+    def _detector_maps(
+        self, features: list[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple[tuple[int, int], ...]]:
+        """Boxes, scores and shapes of :class:`RawMaps`."""
 
         def run(branch: nn.ModuleList) -> torch.Tensor:
-            return torch.cat([layers(x).flatten(2) for layers, x in zip(branch, features, strict=True)], dim=2)
+            return join_levels([layers(x) for layers, x in zip(branch, features, strict=True)])
 
-        shapes = tuple((x.shape[2], x.shape[3]) for x in features)
-        return RawMaps(run(self.cv2), run(self.cv3), self.cv4(features), shapes)
+        return run(self.cv2), run(self.cv3), tuple((x.shape[2], x.shape[3]) for x in features)

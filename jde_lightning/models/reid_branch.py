@@ -6,7 +6,7 @@ Which variant suits what, with parameters and FLOPs: ``docs/reid_branches.md``.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -71,8 +71,7 @@ class ReIDBranch(nn.Module):
         """
         if self.fusion is not None:
             features = self.fusion(features)
-        maps = [layers(x).flatten(2) for layers, x in zip(self.levels, features, strict=True)]
-        return torch.cat(maps, dim=2)
+        return join_levels([layers(x) for layers, x in zip(self.levels, features, strict=True)])
 
 
 class LevelFusion(nn.Module):
@@ -94,7 +93,8 @@ class LevelFusion(nn.Module):
         super().__init__()
         self.reduce = nn.ModuleList(Conv(c, width, 1) for c in channels)
         self.expand = nn.ModuleList(Conv(width, c, 1, act=False) for c in channels)
-        for layer in self.expand:
+        layers: Any = self.expand  # of ultralytics' Conv
+        for layer in layers:
             nn.init.zeros_(layer.bn.weight)
 
     def forward(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -112,6 +112,19 @@ class LevelFusion(nn.Module):
             others = [_resize(y, other - level) for other, y in enumerate(reduced) if other != level]
             mixed.append(x + expand(torch.stack(others).sum(dim=0)))
         return mixed
+
+
+def join_levels(maps: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Join the maps of all levels.
+
+    Args:
+        maps: per level ``(B, C, H, W)``.
+
+    Returns:
+        ``(B, C, A)``, the levels one after the other, each row by row. In memory the channels of an anchor point lie
+        together, as in channels-last maps: nothing is moved around, and taking few of many anchor points is cheap.
+    """
+    return torch.cat([x.flatten(2).transpose(1, 2) for x in maps], dim=1).transpose(1, 2)
 
 
 def branch_layout(names: Collection[str]) -> tuple[ReIDKind | None, bool]:

@@ -20,6 +20,11 @@ WITH_APPEARANCE = "#1b6ca8"
 MOTION_ONLY = "#8a8a8a"
 """Curve of the same tracker without them."""
 
+SAME_IDENTITY = "#1b6ca8"
+"""Pairs of boxes that show one person."""
+DIFFERENT_IDENTITY = "#d9822b"
+"""Pairs of boxes that show two."""
+
 _GOLDEN_RATIO = 0.6180339887498949
 _SHADES = ((0.90, 1.00), (0.60, 1.00), (1.00, 0.72))
 

@@ -30,7 +30,8 @@ _DUPLICATE_DISTANCE = 0.15  # a tracked and a lost tracklet with a smaller IoU d
 _LAST_CHANCE = 2  # a tracklet older than the buffer can still be matched one frame later, see _keep_books
 _REMOVED_LIMIT, _REMOVED_KEPT = 1000, 999  # the list of removed tracklets is cut to its end when it grows too long
 
-Match = Callable[[IndexArray, IndexArray, Observations], tuple[IndexArray, IndexArray]]
+Matched = tuple[IndexArray, IndexArray]
+Match = Callable[[IndexArray, IndexArray, Observations], Matched]
 """Association of tracklets (slots) with detections (rows of the frame): positions in both of the matches."""
 
 
@@ -230,7 +231,7 @@ class Tracker(ABC):
         self._lost = self._lost[last[self._lost] >= oldest]
 
     def _stage(
-        self, match: Match, slots: IndexArray, columns: IndexArray, seen: Observations, matches: list
+        self, match: Match, slots: IndexArray, columns: IndexArray, seen: Observations, matches: list[Matched]
     ) -> tuple[Mask, IndexArray]:
         """Match some tracklets with some detections.
 

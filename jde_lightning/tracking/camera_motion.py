@@ -7,7 +7,7 @@ motion runs where OpenCV is not installed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,7 @@ class CameraMotionEstimator(ABC):
     def __init__(self) -> None:
         import cv2  # noqa: F401  # fails here, and not in the middle of a video, where OpenCV is missing
 
+        self._previous: Any = None  # the image before, as OpenCV takes it
         self.reset()
 
     def reset(self) -> None:
@@ -65,7 +66,7 @@ class CameraMotionEstimator(ABC):
 
         self._check(image)
         factor = min(1.0, self._side / max(image.shape[:2]))
-        small = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        small: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         if factor < 1:
             small = cv2.resize(small, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         found = self._estimate(small, _background(small.shape, boxes * factor), first=self._shape is None)
@@ -100,11 +101,12 @@ class SparseFlow(CameraMotionEstimator):
     """
 
     _side = _FLOW_SIDE
+    _corners: npt.NDArray[np.float32]
 
     def _estimate(self, small: Image, background: Image, *, first: bool) -> Transform | None:
         import cv2
 
-        transform = None
+        transform: Transform | None = None
         if not first and len(self._corners) >= _MIN_CORNERS:
             moved, found, _ = cv2.calcOpticalFlowPyrLK(self._previous, small, self._corners, None)
             found = found.ravel().astype(bool)

@@ -86,8 +86,8 @@ class AssociationRecord:
     def joined(cls, records: list[AssociationRecord]) -> AssociationRecord:
         """Put the records of several stages one after the other; none give an empty record."""
         if not records:
-            integers = (np.zeros(0, np.int8), np.zeros(0, np.int64), np.zeros(0, np.int64))
-            return cls(*integers, *(np.zeros(0) for _ in range(6)), np.zeros(0, np.int8))
+            integers, codes, values = np.zeros(0, np.int64), np.zeros(0, np.int8), np.zeros(0)
+            return cls(codes, integers, integers, values, values, values, values, values, values, codes)
         return cls(*(np.concatenate([getattr(record, field.name) for record in records]) for field in fields(cls)))
 
 

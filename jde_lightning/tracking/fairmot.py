@@ -92,6 +92,7 @@ class FairMOTTracker(Tracker):
 
     def _look_match(self, slots: IndexArray, columns: IndexArray, seen: Observations) -> tuple[IndexArray, IndexArray]:
         """Associate by appearance within the motion gate."""
+        assert seen.embeddings is not None  # see Observations.of
         tracklets, limit = self._tracklets, self.first_match_thresh
         motion = kalman.gating_distance(tracklets.state.take(slots, axis=2), seen.measurements.take(columns, axis=1))
         near = motion <= kalman.CHI2_95_4DOF

@@ -180,6 +180,7 @@ class YOLO11JDETracker(Tracker):
         else:
             near = overlap <= self.proximity_thresh
             rows, taken, overlap = rows[near], taken[near], overlap[near]
+            assert seen.embeddings is not None  # see Observations.of
             look = paired_cosine_distance(self._tracklets.embeddings, seen.embeddings, slots[rows], columns[taken])
         look = self._add_motion(look, self._motion(slots[rows], columns[taken], seen))
         matches = assign(rows, taken, self._cost(overlap, look), self.first_match_thresh)
@@ -189,6 +190,7 @@ class YOLO11JDETracker(Tracker):
 
     def _cosine_matrix(self, slots: IndexArray, columns: IndexArray, seen: Observations) -> FloatArray:
         """Cosine distances ``(S, C)`` of all pairs; as a matrix product it is far faster than pair by pair."""
+        assert seen.embeddings is not None  # see Observations.of
         return cosine_distances(self._tracklets.embeddings[slots], seen.embeddings[columns])
 
     def _motion(self, slots: IndexArray, detections: IndexArray, seen: Observations) -> kalman.Array:

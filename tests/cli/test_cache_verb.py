@@ -140,6 +140,19 @@ def test_wrong_usage(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_where_embeddings_are_computed_makes_no_difference(sequences, weights, tmp_path):
+    """So a cache made in one way is not made again in another."""
+    made = [tmp_path / "dense.npz", tmp_path / "late.npz"]
+    for path in made:
+        assert cached(sequences, path, "--weights", weights, "--device", "cpu", "--embeddings", path.stem) == 0
+    dense, late = map(read_cache, made)
+    assert dense.origin.difference(late.origin) is None
+    for one, other in zip(dense.sequences, late.sequences, strict=True):
+        for first, second in zip(one.detections, other.detections, strict=True):
+            np.testing.assert_array_equal(first.boxes, second.boxes)
+            np.testing.assert_allclose(first.embeddings, second.embeddings, atol=1e-5)
+
+
 class Camera:
     """A capture device that is there."""
 

@@ -164,6 +164,33 @@ def test_predict_writes_a_file_per_sequence(run, folder):
     assert len(written) == 2
 
 
+def test_predict_compiled_and_with_late_embeddings_says_the_same(run, monkeypatch):
+    shapes = []
+
+    def fake(function, **_):
+        def compiled(images):
+            shapes.append(tuple(images.shape))
+            return function(images)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", fake)
+    found = []
+    for more in (["--model.embeddings", "dense"], ["--model.embeddings", "late", "--model.compile", "default"]):
+        assert not shapes
+        words = ["--ckpt_path", str(run / "checkpoints" / "last.ckpt"), *more]
+        assert main(["predict", "--config", str(run / "config.yaml"), *words]) == 0
+        newest = max(run.parent.glob("version_*"), key=lambda path: int(path.name.rpartition("_")[2]))
+        found.append([dict(np.load(path)) for path in sorted(newest.glob("predictions/*.npz"))])
+    assert {shape[2:] for shape in shapes} == {(64, 96)}
+    for dense, late in zip(*found, strict=True):
+        assert len(dense["boxes"]) == len(late["boxes"]) > 0
+        np.testing.assert_allclose(late["scores"], dense["scores"], atol=1e-5)
+        order = np.lexsort((late["boxes"][:, 0], late["frame"])), np.lexsort((dense["boxes"][:, 0], dense["frame"]))
+        np.testing.assert_allclose(late["boxes"][order[0]], dense["boxes"][order[1]], atol=0.01)
+        np.testing.assert_allclose(late["embeddings"][order[0]], dense["embeddings"][order[1]], atol=1e-3)
+
+
 def parsed(folder, *words):
     """The configuration that the command line makes, without running it."""
 

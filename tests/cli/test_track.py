@@ -5,6 +5,7 @@ import torch
 
 from jde_lightning.cli import main
 from jde_lightning.models.network import YOLO11JDE
+from jde_lightning.models.reid_branch import ReIDBranch
 from jde_lightning.packaged_configs import config_names
 
 
@@ -100,6 +101,53 @@ def test_wrong_input_is_one_line_and_writes_nothing(folder, weights, tmp_path, c
     assert len(error) == 1
     assert message in error[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_where_embeddings_are_computed_makes_no_difference(folder, weights, tmp_path):
+    written = []
+    for mode in ("dense", "late", "auto"):
+        assert run(folder, weights, tmp_path / mode, "--embeddings", mode, "--explain") == 0
+        written.append((tmp_path / mode / "frames.txt").read_text())
+        with np.load(tmp_path / mode / "frames.npz") as diary:
+            written.append(diary["embeddings"].astype(np.float32))
+    assert written[0] == written[2] == written[4]
+    assert len(written[1]) > 0
+    np.testing.assert_allclose(written[3], written[1], atol=1e-3)  # diaries are in half precision
+    np.testing.assert_allclose(written[5], written[1], atol=1e-3)
+
+
+def test_without_appearance_no_embedding_is_computed(folder, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(ReIDBranch, "forward", lambda *_: pytest.fail("the Re-ID branch ran"))
+    monkeypatch.setattr("jde_lightning.models.network.embeddings_at", lambda *_, **__: pytest.fail("late ones too"))
+    assert run(folder, weights, tmp_path / "out", "--no-appearance") == 0
+
+
+def test_compiled_before_the_clock_runs(folder, weights, tmp_path, monkeypatch):
+    """What is compiled, and for which images; that it answers as before: ``tests/inference/test_predictor.py``."""
+    shapes = []
+
+    def fake(function, **_):
+        def compiled(images):
+            shapes.append(tuple(images.shape))
+            return function(images)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", fake)
+    assert run(folder, weights, tmp_path / "compiled", "--compile", "default", "--batch-size", "3") == 0
+    assert shapes == [(3, 3, 64, 64)] * 4  # two that warm up, four frames
+    assert run(folder, weights, tmp_path / "plain") == 0
+    assert len(shapes) == 4
+    names = (tmp_path / name / "frames.txt" for name in ("compiled", "plain"))
+    assert len({name.read_text() for name in names}) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--embeddings", "lazy"), ("--compile", "fast"), ("--precision", "int4")]
+)
+def test_unknown_way_to_run(folder, weights, tmp_path, capsys, option, value):
+    assert run(folder, weights, tmp_path / "out", option, value) == 2
+    assert f"argument {option}: invalid choice: '{value}'" in capsys.readouterr().err
 
 
 def test_missing_source(weights, tmp_path, capsys):

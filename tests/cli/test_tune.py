@@ -11,9 +11,10 @@ from walking_people import write_walk
 
 from jde_lightning.cli import main
 from jde_lightning.inference.cache import read_cache
-from jde_lightning.inference.tracker_config import _PRESETS, load_tracker_factory
+from jde_lightning.inference.tracker_config import load_tracker_factory
 from jde_lightning.inference.tuning.evaluation import TrackerChoice, evaluate_sequences
 from jde_lightning.inference.tuning.sequences import tuning_sequences
+from jde_lightning.packaged_configs import config_names
 
 pytest.importorskip("optuna")
 
@@ -171,7 +172,7 @@ def test_wrong_input(tune, tmp_path, walk):
             "give the right one, or write another cache with `jde-lightning cache`",
         ),
         (["--space", tmp_path / "wide.yaml"], "wide.yaml: track_buffer -5 is refused by YOLO11JDETracker"),
-        (["--tracker", "sort"], "sort: neither a known tracker"),
+        (["--tracker", "sort"], "sort: no such file, and no packaged configuration"),
         (["--space", tmp_path / "none.yaml"], "none.yaml: no such file"),
         (["--holdout", "z"], "--holdout z: no such sequence in the cache, which has a, b, c"),
         (["--gt", tmp_path], "no ground truth found"),
@@ -188,4 +189,5 @@ def test_help(capsys):
     assert main(["tune", "--help"]) == 0
     text = capsys.readouterr().out
     assert "jde-lightning tune mot17.npz" in text
-    assert not [name for name in _PRESETS if name not in text.rpartition("--tracker NAME")[2].partition("--no-app")[0]]
+    known = text.rpartition("--tracker NAME")[2].partition("--no-app")[0]
+    assert not [name for name in config_names("trackers") if name not in known]

@@ -63,11 +63,17 @@ class Recorder(torch.nn.Module):
 
     class_names = ("person",)
 
+    def fused(self):
+        return self
+
+    def computes_late(self, embeddings):
+        return False
+
     def forward(self, images):
         self.images = images
         return images
 
-    def decode(self, images, conf, iou, max_det):
+    def decode(self, images, conf, iou, max_det, embeddings):
         self.settings = (conf, iou, max_det)
         embeddings = np.ones((1, 1), np.float32)
         return [Detections([[16, 20, 40, 60]], [0.5 + i / 10], [0], embeddings) for i in range(len(images))]
@@ -93,7 +99,7 @@ def test_network_gets_letterboxed_rgb_and_boxes_come_back_in_original_pixels():
 
 def test_boxes_are_not_clipped_as_in_validation():
     class Outside(Recorder):
-        def decode(self, images, **settings):
+        def decode(self, images, *settings):
             return [Detections([[-20, -10, 500, 400]], [0.5])]
 
     found = Predictor(Outside(), 64, device="cpu").detect([np.zeros((64, 64, 3), np.uint8)])[0]
@@ -148,6 +154,67 @@ def test_bf16_agrees_roughly_and_stays_float32(network, images):
     assert half.boxes.dtype == half.scores.dtype == np.float32
     np.testing.assert_allclose(half.scores, full.scores, rtol=0.1, atol=0.01)
     assert not np.array_equal(half.scores, full.scores)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_late_embeddings_are_those_of_the_dense_branch(network, images, precision):
+    def found(embeddings):
+        settings = {"conf": 0.0, "max_det": 20, "device": "cpu", "precision": precision}
+        return Predictor(network, SIZE, embeddings=embeddings, **settings).detect(images)
+
+    for dense, late, auto in zip(found("dense"), found("late"), found("auto"), strict=True):
+        for one in (late, auto):
+            same(one, dense)
+            np.testing.assert_allclose(one.embeddings, dense.embeddings, atol=1e-5 if precision == "fp32" else 1e-2)
+
+
+def test_no_embeddings_are_wanted(network, images):
+    with_them = Predictor(network, SIZE, conf=0.0, max_det=20, device="cpu").detect(images)
+    predictor = Predictor(network, SIZE, conf=0.0, max_det=20, device="cpu", embeddings="none")
+    assert not predictor.appearance
+    for one, other in zip(predictor.detect(images), with_them, strict=True):
+        same(one, other)
+        assert one.embeddings is None
+
+
+def test_the_branch_does_not_run_where_nobody_trained_it(network, images, monkeypatch):
+    def refuse(*_):
+        pytest.fail("the Re-ID branch ran")
+
+    monkeypatch.setattr(network.model[-1].cv4, "forward", refuse)
+    monkeypatch.setattr("jde_lightning.models.network.embeddings_at", refuse)
+    assert Predictor(network, SIZE, conf=0.0, device="cpu", appearance=False).detect(images)[0].embeddings is None
+
+
+def test_the_given_network_can_still_be_trained(network):
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    predictor = Predictor(network, SIZE, device="cpu")
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in predictor.network.modules())
+    after = network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert all(p.requires_grad for n, p in network.named_parameters() if ".dfl." not in n)
+
+
+@pytest.mark.slow
+def test_compiled_networks_answer_as_uncompiled_ones(network, images, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    settings = {"conf": 0.0, "max_det": 20, "device": "cpu"}
+    plain = Predictor(network, SIZE, **settings)
+    compiled = Predictor(network, SIZE, **settings, compile="default")
+    compiled.warm_up(*images[0].shape[:2], batch_size=2)
+    assert list(tmp_path.iterdir()), "nothing was kept on disk"
+    for batch in (images[:2], images[1:2]):  # the second is filled up
+        for one, other in zip(compiled.detect(batch), plain.detect(batch), strict=True):
+            same(one, other, atol=1e-3)
+            np.testing.assert_allclose(one.embeddings, other.embeddings, atol=1e-4)
+
+
+def test_unknown_ways_to_run(network):
+    with pytest.raises(InputError, match="unknown embeddings 'lazy'; choose one of dense, late, auto"):
+        Predictor(network, SIZE, device="cpu", embeddings="lazy")
+    with pytest.raises(InputError, match="unknown compile 'fast'"):
+        Predictor(network, SIZE, device="cpu", compile="fast")
 
 
 def test_missing_file():

@@ -52,6 +52,7 @@ def test_checkpoint_detects_as_its_validation_did(module, tmp_path):
     assert predictor.image_size == 128
     for one, other in zip(found, expected, strict=True):
         assert len(one) == len(other) == 30
-        np.testing.assert_array_equal(one.boxes, other.boxes)
-        np.testing.assert_array_equal(one.scores, other.scores)
-        np.testing.assert_array_equal(one.embeddings, other.embeddings)
+        # The predictor folds batch norms into convolutions, which rounds differently.
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+        np.testing.assert_allclose(one.embeddings, other.embeddings, atol=1e-5)

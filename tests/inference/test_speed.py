@@ -10,6 +10,7 @@ from jde_lightning import _ultralytics
 from jde_lightning.cli import main
 from jde_lightning.errors import InputError
 from jde_lightning.inference.frames import Frame, FrameSource
+from jde_lightning.inference.loading import load_network
 from jde_lightning.inference.predictor import Predictor, PreparedImages
 from jde_lightning.inference.speed import FirstFrames, measure_end_to_end, measure_stages
 from jde_lightning.inference.tracker_config import load_tracker_factory
@@ -116,7 +117,7 @@ def images(tmp_path):
 
 def test_ultralytics_finds_the_same_boxes(checkpoint, images, tmp_path):
     predictor = Predictor.from_checkpoint(checkpoint, conf=0.2, device="cpu")
-    save_for_ultralytics(predictor.network, tmp_path / "peer.pt")
+    save_for_ultralytics(load_network(checkpoint).network, tmp_path / "peer.pt")
     model = _ultralytics.load_yolo(str(tmp_path / "peer.pt"))
     image = cv2.imread(str(images / "0.png"))
     theirs = model.predict(image, imgsz=96, conf=0.2, iou=0.7, verbose=False)[0].boxes

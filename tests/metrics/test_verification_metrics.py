@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from jde_lightning.metrics import verification_metrics
+from jde_lightning.metrics import pair_histograms, verification_curve, verification_metrics
 
 
 def example(n=300, identities=15, noise=1.0, seed=0):
@@ -64,3 +64,53 @@ def test_wrong_input():
         verification_metrics(np.ones((3, 2)), [1, 2])
     with pytest.raises(ValueError, match="finite"):
         verification_metrics(np.full((2, 2), np.nan), [1, 1])
+
+
+def test_the_curve_is_that_of_scikit_learn():
+    x, ids = example()
+    same, cosine = pairs(x, ids)
+    curve = verification_curve(x, ids)
+    mistaken, found, _ = roc_curve(same, cosine, drop_intermediate=False)
+    for rate in (1e-3, 1e-2, 0.1, 0.5):
+        at = np.searchsorted(curve.false_positive_rates, rate, side="right") - 1
+        assert curve.true_positive_rates[at] == pytest.approx(found[mistaken <= rate].max(), abs=2e-3)
+    assert curve.values == verification_metrics(x, ids)
+    assert (curve.false_positive_rates[0], curve.true_positive_rates[-1]) == (0, 1)
+    assert len(curve.false_positive_rates) < 45_000  # 65537 thresholds, of which those count that change something
+
+
+@pytest.mark.parametrize("bins", [16, 100, 128])
+def test_histograms_count_every_pair_once(bins):
+    x, ids = example(120)
+    same, cosine = pairs(x, ids)
+    found = pair_histograms(x, ids, bins)
+    for counts, of_kind in ((found.same, same), (found.different, ~same)):
+        exact, edges = np.histogram(1 - cosine[of_kind], bins, (0, 2))
+        assert counts.sum() == of_kind.sum()
+        assert np.abs(counts - exact).sum() <= 20  # pairs that lie closer to an edge than the bins of the cosine
+    assert found.edges == pytest.approx(edges)
+    assert found.note == ""
+
+
+def test_curve_and_histograms_leave_out_what_is_broken_and_say_so():
+    x, ids = example(60)
+    broken = x.copy()
+    broken[4] = np.nan
+    rest = np.arange(60) != 4
+    curve, histograms = verification_curve(broken, ids), pair_histograms(broken, ids)
+    assert curve.values == verification_metrics(x[rest], ids[rest])
+    assert histograms.same.tolist() == pair_histograms(x[rest], ids[rest]).same.tolist()
+    assert curve.note == histograms.note == "1 of 60 embeddings are not finite or zero, and are left out"
+
+
+@pytest.mark.parametrize("ids", [[], [3], [1, 1, 1], [1, 2, 3], [-1, -1, -1]])
+def test_undefined_curves_are_empty_and_say_why(ids):
+    x = np.ones((len(ids), 4), np.float32)
+    curve = verification_curve(x, np.array(ids, np.int64))
+    assert len(curve.false_positive_rates) == 0
+    assert curve.values == {}
+    assert curve.note
+    histograms = pair_histograms(x, np.array(ids, np.int64))
+    assert histograms.note
+    assert histograms.same.sum() == (3 if ids == [1, 1, 1] else 0)
+    assert histograms.different.sum() == (3 if ids == [1, 2, 3] else 0)

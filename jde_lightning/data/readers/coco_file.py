@@ -101,7 +101,7 @@ def read_identities(annotations: list[Entry], key: str | None, file: Path) -> In
     Raises:
         InputError: if a value is no whole number.
     """
-    values = [NO_IDENTITY if key is None else annotation.get(key) for annotation in annotations]
+    values: list[Any] = [NO_IDENTITY if key is None else annotation.get(key) for annotation in annotations]
     for i, value in enumerate(values):
         if value is None:
             values[i] = NO_IDENTITY

@@ -124,7 +124,7 @@ class CUHKSYSU(PersonSearch):
             labels=np.zeros(len(rows), np.int64),
             identities=np.array(ids, dtype=np.int64),
             roles=np.full(len(rows), Role.POSITIVE),
-            visibility=np.ones(len(rows)),
+            visibility=np.ones(len(rows), np.float32),
             dataset=self.name,
         )
 

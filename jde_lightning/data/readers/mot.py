@@ -268,10 +268,11 @@ class MOTChallenge(Reader):
         check_identities(gt, roles == Role.POSITIVE, file)
         labels = np.zeros(len(roles), np.int64)
         if class_names:
-            own = {name: label for label, name in enumerate(self.class_names)}
+            names = self.class_names or ()
+            own = {name: label for label, name in enumerate(names)}
             label_of_class = np.array([0, *(own.get(name, 0) for name in class_names)], np.int64)
             labels = label_of_class[np.maximum(gt.classes, 0)]
-            if len(self.class_names) > 1:
+            if len(names) > 1:
                 self._ignore(roles, gt.classes < 0, "boxes without a class ignored")
         # As a region to ignore such a box does no harm; learned, it could not be.
         self._ignore(roles, area(gt.boxes) == 0, "boxes without area ignored")

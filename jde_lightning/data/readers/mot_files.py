@@ -139,7 +139,7 @@ def frame_offset(
         msg = f"{file}: found frame {min(annotated)}, but first_frame is {first_frame}; set first_frame to 0 or auto"
         raise InputError(msg)
     if not annotated or not images:
-        return 0 if "auto" in (first_frame, first_image) else first_frame - first_image
+        return 0 if first_frame == "auto" or first_image == "auto" else first_frame - first_image
     if first_image != "auto":
         return (int(0 not in annotated) if first_frame == "auto" else first_frame) - first_image
     images_from_zero = 0 in images

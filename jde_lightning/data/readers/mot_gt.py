@@ -39,7 +39,7 @@ class GroundTruth(NamedTuple):
 
     def take(self, rows: IntArray) -> GroundTruth:
         """Return the given rows, in that order."""
-        return GroundTruth(*(column[rows] for column in self))
+        return GroundTruth._make(column[rows] for column in self)
 
     def roles(self, rule: ClassRule) -> npt.NDArray[np.int8]:
         """``(N,)`` int8 roles by a rule. A row without a class counts as one of a positive class."""

@@ -103,7 +103,7 @@ def _one_copy(key: str, copies: list[Path], detector: Detector | None) -> Path:
     by_detector = {sequence_name(folder).removeprefix(f"{key}-"): folder for folder in copies}
     if key in by_detector:  # no suffix: MOT16, MOT20 and others have no copies
         return by_detector[key]
-    wanted = detector or ("FRCNN" if "FRCNN" in by_detector else next(iter(by_detector)))
+    wanted: str = detector or ("FRCNN" if "FRCNN" in by_detector else next(iter(by_detector)))
     if wanted not in by_detector:
         msg = f"{copies[0].parent}: {key} has no copy for detector {wanted}, found {', '.join(by_detector)}"
         raise InputError(msg)

@@ -66,7 +66,7 @@ def check_boxes(boxes: npt.NDArray[np.float64], lines: list[int], file: Path) ->
     Raises:
         InputError: if a width or height is negative, or values look like pixels.
     """
-    negative = (boxes[:, 2:] < 0).any(axis=1)
+    negative = np.asarray((boxes[:, 2:] < 0).any(axis=1))
     wrong = negative | (np.abs(boxes) > _LARGEST_FRACTION).any(axis=1)
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])

@@ -99,7 +99,7 @@ class PRW(PersonSearch):
             labels=np.zeros(len(rows), np.int64),
             identities=np.where(ids >= 0, ids, NO_IDENTITY),
             roles=np.full(len(rows), Role.POSITIVE),
-            visibility=np.ones(len(rows)),
+            visibility=np.ones(len(rows), np.float32),
             dataset=self.name,
             frame=int(number[1]) if number else 0,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ TEXTURE_SIZE = 96
 """Period of a cloth texture in pixels; it repeats every ``TEXTURE_METRES`` metres."""
 TEXTURE_METRES = 0.6
 TEXTURE_REPEATS = 3
+
+Choice = TypeVar("Choice")
 
 SKIN: tuple[Colour, ...] = (
     (178, 205, 238),
@@ -85,7 +88,7 @@ class Appearance:
     texture: np.ndarray
 
 
-def _pick(rng: np.random.Generator, choices: tuple) -> object:
+def _pick(rng: np.random.Generator, choices: tuple[Choice, ...]) -> Choice:
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -234,7 +237,8 @@ def sleeve_colours(look: Appearance) -> tuple[Colour, Colour]:
     """Colours of the upper arm and of the forearm."""
     outer = look.top_colour
     if look.pattern == "checks":
-        outer = tuple(0.5 * (a + b) for a, b in zip(look.top_colour, look.second_colour, strict=True))
+        b, g, r = (0.5 * (a + b) for a, b in zip(look.top_colour, look.second_colour, strict=True))
+        outer = (b, g, r)
     if look.top == "vest":
         return look.second_colour, look.second_colour
     if look.top == "shirt":

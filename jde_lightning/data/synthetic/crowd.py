@@ -193,8 +193,8 @@ class SyntheticCrowd:
             msg = f"{root}: holds another synthetic crowd ({what}); choose another folder or delete it first"
             raise InputError(msg)
         elif root.is_dir() and any(root.iterdir()):
-            found = min(entry.name for entry in root.iterdir())
-            msg = f"{root}: holds other files (such as {found}), expected an empty folder; choose another folder"
+            other = min(entry.name for entry in root.iterdir())
+            msg = f"{root}: holds other files (such as {other}), expected an empty folder; choose another folder"
             raise InputError(msg)
         write_text(root / _BEGUN, [json.dumps(self._stamp())])
 

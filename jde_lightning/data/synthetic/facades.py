@@ -232,7 +232,7 @@ def paint_side_row(
     texture = np.zeros((round(height * scale), round(length * scale), 3), np.uint8)
     paint_row(texture, 0, texture.shape[1], texture.shape[0], scale, rng, low=False)
     h, w = texture.shape[:2]
-    corners = np.float32([[0, 0], [w, 0], [w, h], [0, h]])
+    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
     matrix = cv2.getPerspectiveTransform(corners, camera_quad.astype(np.float32))
     size = (image.shape[1], image.shape[0])
     cv2.warpPerspective(texture, matrix, size, image, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT)

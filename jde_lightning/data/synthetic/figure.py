@@ -120,7 +120,7 @@ class _Painter:
         self.limb(knee, ankle, 0.038 * build, 0.027 * build * loose, shank)
         if look.bottom == "shorts":
             self.limb(bones.hips[side], knee, 0.05 * build, 0.038 * build, bare)
-            end = tuple(0.25 * a + 0.75 * b for a, b in zip(bones.hips[side], knee, strict=True))
+            end = _between(bones.hips[side], knee, 0.25, 0.75)
             self.limb(bones.hips[side], end, 0.058 * build, 0.056 * build, thigh)
         else:
             self.limb(bones.hips[side], knee, 0.057 * build, 0.041 * build, thigh)
@@ -135,7 +135,7 @@ class _Painter:
             self.limb(elbow, hand, 0.024 * build, 0.018 * build, fore)
             if look.top == "shirt":
                 self.limb(shoulder, elbow, 0.03 * build, 0.024 * build, fore)
-                middle = tuple(0.4 * a + 0.6 * b for a, b in zip(shoulder, elbow, strict=True))
+                middle = _between(shoulder, elbow, 0.4, 0.6)
                 self.limb(shoulder, middle, 0.038 * build, 0.036 * build, upper)
             else:
                 self.limb(shoulder, elbow, 0.035 * build, 0.027 * build, upper)
@@ -334,3 +334,9 @@ class _Painter:
         elif fz < 0.5:
             brim = (x + 0.75 * fx * half_w, y - 0.18 * half_h)
             self.pen.ellipse(brim, (0.75 + 0.35 * abs(fx)) * half_w, 0.16 * half_h, scaled(colour, 0.6))
+
+
+def _between(a: Joint, b: Joint, of_a: float, of_b: float) -> Joint:
+    """The point between two joints with these shares of each."""
+    x, y, z = (of_a * one + of_b * other for one, other in zip(a, b, strict=True))
+    return x, y, z

@@ -80,13 +80,13 @@ def paint_sky(image: np.ndarray, horizon: float, day: Daylight, rng: np.random.G
     rows, width = min(max(round(horizon) + 2, 8), image.shape[0]), image.shape[1]
     small = (width // 4, rows // 4)
     share = np.linspace(0, 1, small[1], dtype=np.float32)[:, None, None]
-    sky = (1 - share) * np.float32(day.sky_top) + share * np.float32(day.sky_low)
+    sky = (1 - share) * np.array(day.sky_top, np.float32) + share * np.array(day.sky_low, np.float32)
     field = np.zeros(small[::-1], np.float32)
     for cells, strength in ((4, 1.0), (9, 0.6), (20, 0.35)):
         coarse = rng.normal(size=(max(cells // 2, 2), cells)).astype(np.float32)
         field += strength * cv2.resize(coarse, small, interpolation=cv2.INTER_CUBIC)
     cover = np.clip(0.55 * field, 0, 0.9)[..., None]
-    clouded = (sky * (1 - cover) + np.float32(day.cloud) * cover).astype(np.uint8)
+    clouded = (sky * (1 - cover) + np.array(day.cloud, np.float32) * cover).astype(np.uint8)
     image[:rows] = cv2.resize(clouded, (width, rows), interpolation=cv2.INTER_LINEAR)
     # Whatever the ground leaves free below lies in the haze.
     image[rows:] = day.sky_low

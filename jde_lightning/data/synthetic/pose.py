@@ -88,8 +88,8 @@ def skeleton(look: Appearance, stance: Stance) -> Skeleton:
     thigh_length, shank_length, ankle_height = 0.245 * h, 0.245 * h, 0.04 * h
 
     legs = []
-    for side in (0, 1):
-        thigh, shank = _leg(stance.phase + math.pi * side, stance.swing, stance.sitting)
+    for foot in (0, 1):
+        thigh, shank = _leg(stance.phase + math.pi * foot, stance.swing, stance.sitting)
         knee = (thigh_length * math.sin(thigh), -thigh_length * math.cos(thigh))
         ankle = (knee[0] + shank_length * math.sin(shank), knee[1] - shank_length * math.cos(shank))
         legs.append((knee, ankle, shank))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cv2
 import numpy as np
 
@@ -39,7 +41,8 @@ def contact_sheet(crowd: SyntheticCrowd, columns: int = 3, rows: int = 4) -> np.
     """
     p = crowd.parameters
     size = {"width": p["width"], "height": p["height"], "people": p["people"], "seed": p["seed"]}
-    sequences = [(split, k) for split in ("train", "val") for k in range(p[f"{split}_sequences"])]
+    splits: tuple[Literal["train", "val"], ...] = ("train", "val")
+    sequences = [(split, k) for split in splits for k in range(p[f"{split}_sequences"])]
     tiles = [
         draw_annotations(next(render_sequence(k, split, 1, frame_rate=p["frame_rate"], **size)))
         for split, k in sequences[: columns * rows]

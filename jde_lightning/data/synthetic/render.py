@@ -16,6 +16,8 @@ from jde_lightning.data.synthetic.walkers import Crowd
 from jde_lightning.structures import FrameAnnotations, Role
 
 _NOISE_MARGIN = 64
+Row = tuple[int, int, tuple[int, int, int, int], float, tuple[float, ...]]
+"""Identity, category, box, visible share and head of one annotation."""
 
 
 class RenderedFrame:
@@ -33,7 +35,7 @@ class RenderedFrame:
     """
 
     def __init__(
-        self, image: np.ndarray, rows: list[tuple[int, int, tuple[int, int, int, int], float, tuple[float, ...]]],
+        self, image: np.ndarray, rows: list[Row],
         indices: np.ndarray, names: np.ndarray,
     ) -> None:  # fmt: skip
         self.image, self._indices, self._names = image, indices, names
@@ -160,20 +162,21 @@ class Renderer:
         """Number of a person or thing, counted in the order of appearance."""
         return self._identities.setdefault(thing, len(self._identities) + 1)
 
-    def _standing_row(self, standing: Standing, index: int, owners: np.ndarray, window: Window) -> tuple | None:
+    def _standing_row(self, standing: Standing, index: int, owners: np.ndarray, window: Window) -> Row | None:
         if standing.category == 0:
             return None
         zoom, shift = window.zoom, (window.dx, window.dy) * 2
-        box = tuple(round(edge * zoom + move) for edge, move in zip(standing.box, shift, strict=True))
+        x1, y1, x2, y2 = (round(edge * zoom + move) for edge, move in zip(standing.box, shift, strict=True))
+        box = (x1, y1, x2, y2)
         if not self._overlaps(box):
             return None
-        head = (np.nan,) * 4
+        head: tuple[float, ...] = (np.nan,) * 4
         if standing.head is not None:
             head = tuple(edge * zoom + move for edge, move in zip(standing.head, shift, strict=True))
         share = min(_visible(owners, box, index) / (standing.area * zoom * zoom), 1.0)
         return self._identity(index), standing.category, box, share, head
 
-    def _figure_row(self, walker: object, figure: Figure, index: int, owners: np.ndarray) -> tuple | None:
+    def _figure_row(self, walker: object, figure: Figure, index: int, owners: np.ndarray) -> Row | None:
         solid = figure.sprite.solid()
         x, y, w, h = cv2.boundingRect(solid.view(np.uint8))
         left, top = figure.sprite.left + x, figure.sprite.top + y
