@@ -46,8 +46,9 @@ def test_commands_of_a_script(text, expected):
 def test_blocks_of_a_page(tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text(
-        "text\n\n1. in a list\n\n   ```bash\n   a\n     b\n   ```\n\n<!-- not executed: no GPU -->\n\n```python\nx\n```\n"
-        "\n<!-- needs: boxmot -->\n```python\ny\n```\n\n<!-- not executed: of nothing -->\nwords\n\n```yaml\nz: 1\n```\n"
+        "text\n\n1. in a list\n\n   ```bash\n   a\n     b\n   ```\n\n<!-- not executed: no GPU -->\n\n```python\nx\n"
+        "```\n\n<!-- needs: boxmot -->\n```python\ny\n```\n\n<!-- not executed: of nothing -->\nwords\n\n```yaml\n"
+        "z: 1\n```\n"
     )
     monkeypatch.setattr("page_blocks.ROOT", tmp_path)
     found = _blocks_of(page)

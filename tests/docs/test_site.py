@@ -21,7 +21,18 @@ def site(tmp_path_factory):
     for name in ("mkdocs", "mkdocstrings_handlers.python", "latex2mathml", "material"):
         pytest.importorskip(name, reason="needs the extra docs: pip install -e '.[docs]'")
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-W", "ignore", "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        str(folder),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     problems = [line for line in done.stderr.splitlines() if line.startswith(("WARNING", "ERROR", "Aborted"))]
     assert (done.returncode, problems) == (0, []), done.stderr[-3000:]
@@ -89,7 +100,7 @@ def flat(mapping, prefix=""):
 def test_no_key_of_ours_is_without_description():
     import configuration_reference as reference
 
-    undescribed = [key.name for key in reference.keys() if not key.text.strip()]
+    undescribed = [key.name for key in reference.all_keys() if not key.text.strip()]
     undescribed += [
         f"{kind.__name__}.{key.name}"
         for kind in reference.classes()
@@ -165,7 +176,11 @@ def test_types_are_told_in_words():
         ("[a](../docs/x.md)", "configs/README.md", "[a](../x.md)"),
         ("[a](../configs/cluster)", "x.md", "[a](configs/cluster/README.md)"),
         ("[a](../setup.cfg)", "x.md", "a (`setup.cfg`)"),
-        ("[a](y.md) [b](https://x.org/y.md) ![c](../z.png)", "x.md", "[a](y.md) [b](https://x.org/y.md) ![c](../z.png)"),
+        (
+            "[a](y.md) [b](https://x.org/y.md) ![c](../z.png)",
+            "x.md",
+            "[a](y.md) [b](https://x.org/y.md) ![c](../z.png)",
+        ),
     ],
 )
 def test_links_into_the_repository(link, uri, expected):
@@ -191,7 +206,11 @@ def test_formulas_become_mathml():
 
 @pytest.mark.parametrize(
     "html",
-    ['<script src="https://cdn.x/y.js">', '<link href="//fonts.x/y.css" rel="stylesheet">', '<img alt="" src=http://x/y.png>'],
+    [
+        '<script src="https://cdn.x/y.js">',
+        '<link href="//fonts.x/y.css" rel="stylesheet">',
+        '<img alt="" src=http://x/y.png>',
+    ],
 )
 def test_page_that_loads_from_elsewhere_is_refused(html):
     from repository_pages import check_local
