@@ -4,6 +4,7 @@ import argparse
 import re
 import shutil
 from configparser import ConfigParser
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,8 +21,10 @@ from jde_lightning import cli
 from jde_lightning.cli.ablation_rows import load_rows, settings_of
 from jde_lightning.cli.data_config import data_module_from_configs
 from jde_lightning.cli.lightning_verbs import _FORCED_CALLBACKS
+from jde_lightning.data.readers import MOTChallenge
 from jde_lightning.data.readers.data_yaml import read_data_yaml
 from jde_lightning.data.readers.findings import Findings
+from jde_lightning.datamodule import JDEDataModule
 from jde_lightning.inference.predictor import Predictor
 from jde_lightning.inference.tracker_config import load_tracker_factory
 from jde_lightning.inference.tuning.search_space import read_space
@@ -33,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 # programs of others; their arguments are theirs, but files of the repository that they name must exist
 OTHERS = {
     *(".", "bash", "cd", "docker", "export", "git", "kubectl", "mkdir", "mkdocs", "pip", "pytest", "python", "python3"),
-    *("sbatch", "squeue", "tail", "tar", "tensorboard", "unzip", "pre-commit", "ruff"),
+    *("sbatch", "squeue", "tail", "tar", "tensorboard", "unzip", "pre-commit", "ruff", "trtexec"),
 }
 # verbs that are executed on the small world, with what makes them small
 EXECUTED = {
@@ -50,6 +53,8 @@ EXECUTED = {
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     write_world(folder)
+    words = ["--weights", str(folder / "best.ckpt"), "--imgsz", "64", "--device", "cpu"]
+    assert cli.main(["embed", str(folder / "MOT17" / "train"), *words, "--output", str(folder / "embeddings")]) == 0
     for name in ("configs", "benchmarks", "docs"):
         (folder / name).symlink_to(ROOT / name)
     return folder
@@ -130,6 +135,10 @@ def check_verb(words):
             assert load_rows([Path(path) for path in args.rows], list(map(Path, base)), Path(), rest[end + 1 :])
         fit_parser.parse(["fit", *[w for path in base for w in ("--config", str(path))], *rest[end + 1 :]])
         assert settings_of(rest[end + 1 :]) is not None
+    elif getattr(module, "TAKES_DATA_FLAGS", False):
+        rest, flags = cli._without_data_flags(rest)
+        parser.parse_args(rest)
+        fit_parser.parse(["fit", *flags])
     elif getattr(module, "PASSES_UNKNOWN_ARGUMENTS", False):
         args, unknown = parser.parse_known_args(rest)
         data_module_from_configs([path for path in args.config if path.exists()], unknown)
@@ -237,6 +246,7 @@ def test_cheap_commands_of_a_page_run_one_after_the_other(world, tmp_path, monke
 
 def shrunk(verb, words):
     """The same command, smaller."""
+    words = ["best.ckpt" if word == "model.onnx" else word for word in words]  # see test_python_of_a_page_runs
     words = ["results_of_all" if verb == "submit" and word == "results" else word for word in words]
     if verb == "evaluate":
         results = "results_of_halves" if "val_half" in words else "results"
@@ -306,9 +316,14 @@ def names(world, tmp_path, monkeypatch):
     frames = predictor.detect(images)
     tracker = YOLO11JDETracker(frame_rate=30)
     numbers = [1, 2, 4, 5, 8]
+    module = JDEDataModule(
+        root="crowd", train=[MOTChallenge(path=".")], val=[MOTChallenge(path=".")], batch_size=2, num_workers=0
+    )
+    module.setup("validate")
     return {
         "Path": Path,
         "YOLO11JDETracker": YOLO11JDETracker,
+        "data_module": module,
         "detect": lambda image: predictor.detect([image])[0],
         "detections": frames[0],
         "explanations": None,
@@ -339,6 +354,12 @@ class BotSort:
         return BOTSORT(Parameters(**values, appearance_thresh=0.8, with_reid=True, model="auto")).update(*arguments)
 
 
+def export_for(text):
+    """Write the ``model.onnx`` that a block loads."""
+    pytest.importorskip("onnx")
+    assert cli.main(["export", "--weights", "best.ckpt", "--output", "model.onnx", "--imgsz", "64"]) == 0, text
+
+
 PAGES_WITH_PYTHON = sorted({block.page for block in PYTHON})
 
 
@@ -348,11 +369,10 @@ def test_python_of_a_page_runs(page, names):
     for block in PYTHON:
         if block.page != page:
             continue
-        if block.needs:
-            try:
-                __import__(block.needs)
-            except ImportError:
-                continue
+        if block.needs and find_spec(block.needs) is None:
+            continue
+        if "model.onnx" in block.text:
+            export_for(block.text)
         here = dict(names)
         exec(compile("\n" * (block.line - 1) + block.text, str(ROOT / page), "exec"), here)
         names |= {name: value for name, value in here.items() if name not in names}
