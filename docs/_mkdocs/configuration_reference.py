@@ -13,18 +13,27 @@ from typing import Any
 import lightning.pytorch as pl
 from fit_parser import fit_parser
 from jsonargparse import ArgumentParser
+from torch import nn
 
 import jde_lightning.data.readers
 import jde_lightning.data.synthetic
-import jde_lightning.losses
 import jde_lightning.tracking
 from jde_lightning.cli import resuming
 from jde_lightning.cli.lightning_verbs import _FORCED_CALLBACKS
+from jde_lightning.data.readers import Reader
 from jde_lightning.datamodule import JDEDataModule
+from jde_lightning.losses import AllPairs, BlockwiseEasyHardMiner, PairTripletMarginLoss
 from jde_lightning.module import JDEModule
+from jde_lightning.tracking import Tracker
 
-# what a configuration may choose by class_path, beside the classes that keys name themselves
-_CHOICES = (jde_lightning.data.readers, jde_lightning.tracking, jde_lightning.losses)
+# what stands where a key asks for a base class
+_READERS = [getattr(jde_lightning.data.readers, name) for name in jde_lightning.data.readers.__all__]
+_TRACKERS = [getattr(jde_lightning.tracking, name) for name in jde_lightning.tracking.__all__]
+_CHOICES = {
+    Reader: [kind for kind in _READERS if kind is not Reader],
+    Tracker: [kind for kind in _TRACKERS if kind is not Tracker],
+    nn.Module: [AllPairs, BlockwiseEasyHardMiner, PairTripletMarginLoss],  # of ReIDLoss
+}
 _ROLE = re.compile(r":\w+:`~?([^`]+)`")
 _RST_LINK = re.compile(r"`+([^`<]+?)\s*<(https?:[^>]+)>`+_*")
 
@@ -99,8 +108,8 @@ def classes() -> list[type]:
     waiting = [hint for key in all_keys() for hint in _classes_in(key.hint)]
     while waiting:
         base = waiting.pop(0)
-        for kind in [base, *_choices_of(base)]:
-            if not kind.__module__.startswith("jde_lightning.") or inspect.isabstract(kind) or kind in found:
+        for kind in _CHOICES.get(base, [base]):
+            if not kind.__module__.startswith("jde_lightning.") or kind in found:
                 continue
             found[kind] = None
             waiting += [hint for key in class_keys(kind) for hint in _classes_in(key.hint)]
@@ -171,14 +180,6 @@ def _classes_in(hint: Any) -> list[type]:
     if inspect.isclass(hint) and typing.get_origin(hint) is None:
         return [hint]
     return [kind for part in typing.get_args(hint) if not isinstance(part, list) for kind in _classes_in(part)]
-
-
-def _choices_of(base: type) -> list[type]:
-    """Our public classes that may stand where a base class is asked for."""
-    if base.__module__ in ("builtins", "typing", "pathlib", "datetime"):
-        return []
-    public = [getattr(module, name) for module in _CHOICES for name in module.__all__]
-    return [kind for kind in public if inspect.isclass(kind) and kind is not base and issubclass(kind, base)]
 
 
 def _default(value: Any) -> str:
