@@ -17,3 +17,7 @@ class UsageError(InputError):
 
 class NonFiniteError(InputError):
     """A loss, an embedding or a gradient is NaN or infinite; weights of this moment are not worth keeping."""
+
+
+class ParityError(InputError):
+    """An exported file does not compute what the network computes; it is not written."""

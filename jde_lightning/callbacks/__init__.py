@@ -10,6 +10,7 @@ from jde_lightning.callbacks.phases import Phase, Phases
 from jde_lightning.callbacks.pictures import Pictures
 from jde_lightning.callbacks.prediction_writer import PredictionWriter
 from jde_lightning.callbacks.preemption import Preemption
+from jde_lightning.callbacks.projector import Projector
 from jde_lightning.callbacks.rehearsal import Rehearsal
 from jde_lightning.callbacks.retrieval import Retrieval
 from jde_lightning.callbacks.run_summary import RunSummary
@@ -31,6 +32,7 @@ __all__ = [
     "Pictures",
     "PredictionWriter",
     "Preemption",
+    "Projector",
     "Rehearsal",
     "Retrieval",
     "RunSummary",

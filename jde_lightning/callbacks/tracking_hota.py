@@ -13,11 +13,11 @@ from tqdm import tqdm
 from jde_lightning.callbacks.run_folder import run_folder
 from jde_lightning.callbacks.validation import ValidationCallback, gather_from_ranks
 from jde_lightning.files import written_whole
-from jde_lightning.metrics.in_memory import ground_truth_from_annotations, result_rows
+from jde_lightning.metrics.tracked_frames import identities_known, rows_of_classes
 from jde_lightning.metrics.tracking import TrackingMetrics
 from jde_lightning.plots.curves import plot_hota_over_epochs
 from jde_lightning.plots.tracks import plot_tracks_over_time
-from jde_lightning.structures import NO_IDENTITY, Detections, FrameAnnotations, Tracks, ValidationOutput
+from jde_lightning.structures import Detections, FrameAnnotations, Tracks, ValidationOutput
 from jde_lightning.tracking.base import Tracker
 from jde_lightning.tracking.yolo11_jde import YOLO11JDETracker
 
@@ -99,12 +99,11 @@ class TrackingHOTA(ValidationCallback):
 
     def _can_be_measured(self, name: str, frames: list[tuple[FrameAnnotations, Detections]]) -> bool:
         """Whether a sequence has people, and all of them identities."""
-        identities = np.concatenate([frame.identities[frame.positive] for frame, _ in frames])
-        known = identities != NO_IDENTITY
-        if known.any() and not known.all():
+        known = identities_known([frame for frame, _ in frames])
+        if known is False:
             # without any identity it is data of another kind, which is said of all sequences together
             self.warn_once(f"sequence {name} has boxes without identity: it is left out of the tracking metrics")
-        return bool(len(known)) and bool(known.all())
+        return bool(known)
 
     def _track(
         self, frames: list[tuple[FrameAnnotations, Detections]], appearance: bool
@@ -152,16 +151,10 @@ class _MetricsByClass:
         self.by_class = {name: TrackingMetrics() for name in class_names} if len(class_names) > 1 else {}
 
     def update(self, tracks: list[tuple[FrameAnnotations, Tracks]]) -> None:
-        """Add a sequence. What is ignored is so for every class: a distractor may look like any of them."""
-        frames = [frame for frame, _ in tracks]
-        truth = ground_truth_from_annotations(frames)
-        result = result_rows([frame.frame for frame in frames], [found for _, found in tracks])
-        if not self.by_class:
-            self.all_classes.update(truth, result)
-            return
-        true_labels = np.concatenate([np.where(frame.positive, frame.labels, -1) for frame in frames])
-        found_labels = np.concatenate([found.labels for _, found in tracks])
-        for label, metrics in enumerate(self.by_class.values()):
-            rows = truth[(true_labels == label) | (true_labels == -1)], result[found_labels == label]
-            metrics.update(*rows)
+        """Add a sequence."""
+        frames, found = zip(*tracks, strict=True)
+        every = list(rows_of_classes(frames, found, max(len(self.by_class), 1)))
+        for rows in every:
             self.all_classes.update(*rows)
+        for metrics, rows in zip(self.by_class.values(), every if self.by_class else [], strict=True):
+            metrics.update(*rows)

@@ -64,10 +64,17 @@ class ValidationCallback(pl.Callback):
             self._warned.add(key or text)
             _LOG.warning("%s", text)
 
+    def is_due(self, trainer: pl.Trainer) -> bool:
+        """Whether the validation of this epoch of a training is measured: that of every n-th epoch.
+
+        Args:
+            trainer: the trainer, for its epoch.
+        """
+        return (trainer.current_epoch + 1) % max(self.every_n_epochs, 1) == 0
+
     def _start(self, trainer: pl.Trainer) -> None:
-        """Begin an epoch: every validation outside of training, every n-th epoch within it, not the sanity check."""
-        in_fit = trainer.state.fn == "fit"
-        due = not in_fit or (trainer.current_epoch + 1) % max(self.every_n_epochs, 1) == 0
+        """Begin an epoch: every validation outside of training, those that are due within it, not the sanity check."""
+        due = trainer.state.fn != "fit" or self.is_due(trainer)
         self._active = bool(self.every_n_epochs) and due and not trainer.sanity_checking
         self.reset()
 

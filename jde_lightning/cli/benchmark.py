@@ -10,10 +10,19 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jde_lightning.cli.options import IMAGE_SIZE_HELP, TRACKER_HELP, add_network_speed_options, network_speed
+from jde_lightning.cli.options import (
+    IMAGE_SIZE_HELP,
+    TRACKER_HELP,
+    WEIGHTS_HELP,
+    add_backend_option,
+    add_network_speed_options,
+    network_speed,
+)
 
 if TYPE_CHECKING:
     from jde_lightning.inference.frames import FrameSource
+    from jde_lightning.inference.onnx_predictor import OnnxPredictor
+    from jde_lightning.inference.predictor import Predictor
     from jde_lightning.inference.speed import Speed
 
 HELP = "measure how fast a network and a tracker are here, stage by stage and end to end"
@@ -40,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "source", metavar="SOURCE", nargs="?", help="video file, folder of images or MOT sequence; else rendered frames"
     )
-    add("--weights", required=True, type=Path, metavar="FILE", help="checkpoint of fit; or YOLO11 weights with --scale")
+    add("--weights", required=True, type=Path, metavar="FILE", help=WEIGHTS_HELP)
     add("--frames", type=int, default=200, metavar="N", help="most frames that are measured (default: 200)")
     add("--repeats", type=int, default=3, metavar="N", help="runs from end to end; the median counts (default: 3)")
     add("--video", action="store_true", help="draw and encode an annotated video too")
@@ -50,16 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--vs-weights", type=Path, metavar="FILE", help="its checkpoint, where --weights is an export")
     group = parser.add_argument_group("tracking and detection")
     add = group.add_argument
-    add("--tracker", default="yolo11_jde", metavar="NAME", help=TRACKER_HELP)
+    add("--tracker", metavar="NAME", help=TRACKER_HELP)
     add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
-    add("--conf", type=float, default=0.1, metavar="F", help="smallest confidence (default: 0.1)")
-    add("--iou", type=float, default=0.7, metavar="F", help="overlap limit of the suppression (default: 0.7)")
-    add("--max-det", type=int, default=300, metavar="N", help="most detections per image (default: 300)")
+    add("--conf", type=float, metavar="F", help="smallest confidence (default: 0.1)")
+    add("--iou", type=float, metavar="F", help="overlap limit of the suppression (default: 0.7)")
+    add("--max-det", type=int, metavar="N", help="most detections per image (default: 300)")
     add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=1, metavar="N", help="frames detected at once (default: 1, as of a camera)")
     add_network_speed_options(group)
+    add_backend_option(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     from jde_lightning.errors import InputError
     from jde_lightning.files import written_whole
     from jde_lightning.inference.environment import describe_environment
-    from jde_lightning.inference.predictor import Predictor
+    from jde_lightning.inference.load_predictor import load_predictor, tracker_factory_for
     from jde_lightning.inference.speed import FirstFrames, measure_end_to_end, measure_stages
     from jde_lightning.inference.tracker_config import load_tracker_factory
 
@@ -89,17 +99,19 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         whole, path = _open(args.source, args.frames, folder)
-        load_tracker_factory(args.tracker)
-        predictor = Predictor.from_checkpoint(
+        if args.tracker is not None:
+            load_tracker_factory(args.tracker)
+        predictor = load_predictor(
             args.weights,
             image_size=args.imgsz,
             conf=args.conf,
             iou=args.iou,
             max_det=args.max_det,
             scale=args.scale,
+            backend=args.backend,
             **network_speed(args),
         )
-        factory = load_tracker_factory(args.tracker, predictor.appearance)
+        factory = tracker_factory_for(predictor, args.weights, args.tracker)
         source = FirstFrames(whole, args.frames)
         speed = measure_stages(
             source,
@@ -112,9 +124,10 @@ def run(args: argparse.Namespace) -> int:
         )
         for _ in range(args.repeats):
             speed.repeats.append(measure_end_to_end(source, predictor, factory, folder, args.batch_size, args.video))
-        peer = _measure_peer(args, predictor.image_size, path) if args.vs else None
+        peer = _measure_peer(args, predictor, path) if args.vs else None
     given = ("source", "tracker", "batch_size", *network_speed(args), "video")
     settings = {name: getattr(args, name) for name in given}
+    settings["runtime"] = getattr(predictor, "description", predictor.backend)
     report: dict[str, Any] = {
         "environment": describe_environment(),
         "settings": {**settings, "weights": str(args.weights), "image_size": predictor.image_size},
@@ -159,13 +172,13 @@ def _render(folder: Path, frames: int) -> Path:
     return folder
 
 
-def _measure_peer(args: argparse.Namespace, image_size: int, path: Path) -> dict[str, Any]:
+def _measure_peer(args: argparse.Namespace, predictor: Predictor | OnnxPredictor, path: Path) -> dict[str, Any]:
     """Run Ultralytics on the same frames with the same detector, as often as ours; its median run."""
     from jde_lightning.inference.loading import load_network
     from jde_lightning.inference.ultralytics_peer import measure_ultralytics
 
     network = load_network(args.vs_weights or args.weights, args.scale).network
-    settings = (args.frames, image_size, args.conf, args.iou, args.max_det)
+    settings = (args.frames, predictor.image_size, predictor.conf, predictor.iou, predictor.max_det)
     runs = [measure_ultralytics(network, path, *settings) for _ in range(args.repeats)]
     runs.sort(key=lambda each: each["fps"])
     return {**runs[len(runs) // 2], "fps_of_each_repeat": [round(each["fps"], 2) for each in runs]}
@@ -175,7 +188,7 @@ def _table(report: dict[str, Any], speed: Speed) -> str:
     """The report as text."""
     lines = [f"{name:<14} {value}" for name, value in report["environment"].items()]
     settings = report["settings"]
-    lines += ["", f"{settings['weights']}, {settings['image_size']} px, {settings['precision']}"]
+    lines += ["", f"{settings['weights']}, {settings['image_size']} px, {settings['precision']}, {settings['runtime']}"]
     lines += [f"{speed.frames} frames, {speed.people:.1f} detections in each, batches of {settings['batch_size']}", ""]
     lines += [f"{'ms per frame':<14}{'p50':>9}{'p95':>9}"]
     for name in speed.milliseconds:

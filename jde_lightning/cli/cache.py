@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jde_lightning.cli.options import IMAGE_SIZE_HELP, add_network_speed_options, network_speed
+from jde_lightning.cli.options import (
+    IMAGE_SIZE_HELP,
+    WEIGHTS_HELP,
+    add_backend_option,
+    add_network_speed_options,
+    network_speed,
+)
 
 if TYPE_CHECKING:
     from jde_lightning.inference.cache import CacheOrigin, DetectionCache
@@ -33,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("source", metavar="SOURCE", help="MOT sequence or folder of such, video file, folder of images")
     add("--output", required=True, type=Path, metavar="FILE", help="the cache, FILE.npz")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint of fit; or YOLO11 weights with --scale")
+    what.add_argument("--weights", type=Path, metavar="FILE", help=WEIGHTS_HELP)
     what.add_argument(
         "--detections",
         type=Path,
@@ -54,13 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="smallest confidence; low, so that tune can try thresholds above it (default: 0.05)",
     )
-    add("--iou", type=float, default=0.7, metavar="F", help="overlap limit of the suppression (default: 0.7)")
-    add("--max-det", type=int, default=300, metavar="N", help="most detections per image (default: 300)")
+    add("--iou", type=float, metavar="F", help="overlap limit of the suppression (default: 0.7)")
+    add("--max-det", type=int, metavar="N", help="most detections per image (default: 300)")
     add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="frames detected at once (default: 8)")
     add_network_speed_options(group)
+    add_backend_option(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,17 +108,18 @@ def _of_network(args: argparse.Namespace) -> DetectionCache:
     """Detect, unless the file is there."""
     from jde_lightning.inference.cache import DetectionCache, write_cache
     from jde_lightning.inference.cache_building import detect_sequences, origin_of_network
-    from jde_lightning.inference.predictor import Predictor
+    from jde_lightning.inference.load_predictor import load_predictor
     from jde_lightning.inference.sources import open_sources
 
     sources = open_sources(args.source, args.split, args.half_convention)
-    predictor = Predictor.from_checkpoint(
+    predictor = load_predictor(
         args.weights,
         image_size=args.imgsz,
         conf=args.conf,
         iou=args.iou,
         max_det=args.max_det,
         scale=args.scale,
+        backend=args.backend,
         **network_speed(args),
     )
     origin = origin_of_network(predictor, args.weights)

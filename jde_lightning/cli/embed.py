@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from jde_lightning.cli.options import IMAGE_SIZE_HELP
+from jde_lightning.cli.options import CONFIG_HELP, IMAGE_SIZE_HELP, add_network_speed_options, network_speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("source", metavar="SOURCE", nargs="?", help="video file, folder of images or MOT sequence(s); or give --config")
-    add("--config", action="append", type=Path, metavar="FILE", help="take the frames of a configuration; may repeat")
+    add("--config", action="append", type=Path, metavar="FILE", help=f"instead, take its frames: {CONFIG_HELP}")
     add("--weights", required=True, type=Path, metavar="FILE", help="checkpoint of fit; or YOLO11 weights with --scale")
     add("--output", required=True, type=Path, metavar="PATH", help="folder, or file that ends with .parquet or .npz")
     add("--overwrite", action="store_true", help="replace a table that is there")
@@ -76,8 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="frames described at once (default: 8)")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
-    add("--precision", choices=("fp32", "bf16"), default="fp32", help="arithmetic of the network (default: fp32)")
+    add_network_speed_options(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,9 +108,8 @@ def run(args: argparse.Namespace) -> int:
         conf=args.conf,
         iou=args.iou,
         max_det=args.max_det,
-        device=args.device,
-        precision=args.precision,
         scale=args.scale,
+        **network_speed(args),
     )
     origin = origin_of_network(predictor, args.weights)
     describe = describe_detected(predictor) if args.boxes == "detected" else describe_annotated(predictor)

@@ -33,6 +33,7 @@ from jde_lightning.callbacks.phases import Phases
 from jde_lightning.callbacks.pictures import Pictures
 from jde_lightning.callbacks.prediction_writer import PredictionWriter
 from jde_lightning.callbacks.preemption import EXIT_CODE, Preemption
+from jde_lightning.callbacks.projector import Projector
 from jde_lightning.callbacks.rehearsal import Rehearsal
 from jde_lightning.callbacks.retrieval import Retrieval
 from jde_lightning.callbacks.run_folder import run_folder
@@ -63,6 +64,7 @@ _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "view_retrieval": ViewRetrieval,
     "tracking_hota": TrackingHOTA,
     "pictures": Pictures,
+    "projector": Projector,
     "checkpoint": Checkpoint,
     "prediction_writer": PredictionWriter,
     "run_summary": RunSummary,
@@ -297,6 +299,8 @@ def _early_signals(listen: bool) -> Iterator[None]:
 def _quiet() -> None:
     """Send the package's log to stderr and drop warnings of others that a user cannot act on."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    # in a notebook, another verb may have set up logging before
+    logging.getLogger("jde_lightning").setLevel(logging.INFO)
     for name in ("lightning.pytorch", "lightning.fabric", "matplotlib", "PIL", "fsspec", "faster_coco_eval"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for text in (

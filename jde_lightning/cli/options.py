@@ -13,6 +13,8 @@ IMAGE_SIZE_HELP = (
     "longest side of the network's input (default: as the checkpoint was validated; 640 for plain YOLO11 weights)"
 )
 
+WEIGHTS_HELP = "checkpoint of fit; a file of export (.onnx, needs no torch); or YOLO11 weights with --scale"
+
 
 def add_network_speed_options(parser: argparse._ActionsContainer) -> None:
     """Add the options that say how the network runs: where, how precisely, compiled, and which embeddings.
@@ -41,3 +43,17 @@ def add_network_speed_options(parser: argparse._ActionsContainer) -> None:
 def network_speed(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a predictor that :func:`add_network_speed_options` asked for."""
     return {name: getattr(args, name) for name in ("device", "precision", "embeddings", "compile")}
+
+
+def add_backend_option(parser: argparse._ActionsContainer) -> None:
+    """Add the option that says what runs an exported network.
+
+    Args:
+        parser: or a group of one.
+    """
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "onnxruntime", "openvino"),
+        default="auto",
+        help="what runs an exported network (default: the first that is installed)",
+    )

@@ -9,10 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jde_lightning.cli.options import IMAGE_SIZE_HELP, TRACKER_HELP, add_network_speed_options, network_speed
+from jde_lightning.cli.options import (
+    IMAGE_SIZE_HELP,
+    TRACKER_HELP,
+    WEIGHTS_HELP,
+    add_backend_option,
+    add_network_speed_options,
+    network_speed,
+)
 
 if TYPE_CHECKING:
     from jde_lightning.inference.frames import FrameSource
+    from jde_lightning.inference.onnx_predictor import OnnxPredictor
     from jde_lightning.inference.predictor import Predictor
 
 HELP = "track people in a video, a camera, a folder of images or MOTChallenge sequences"
@@ -21,6 +29,7 @@ _EPILOG = """\
 examples:
   jde-lightning track street.mp4 --weights last.ckpt --output results --video
   jde-lightning track MOT17/train --weights last.ckpt --split val_half --output results
+  jde-lightning track street.mp4 --weights model.onnx --output results      (of export; needs no torch)
   jde-lightning track 0 --weights last.ckpt --output results --video     (camera; Ctrl-C ends it)
 
 Reading, the network, tracking and drawing overlap. What is interrupted before its end is written too, complete up to
@@ -33,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("source", metavar="SOURCE", help="video file, folder of images, MOT sequence(s), camera number or address")
-    add("--weights", required=True, type=Path, metavar="FILE", help="checkpoint of fit; or YOLO11 weights with --scale")
+    add("--weights", required=True, type=Path, metavar="FILE", help=WEIGHTS_HELP)
     add("--output", required=True, type=Path, metavar="DIR", help="folder for NAME.txt and NAME.mp4")
     add("--video", action="store_true", help="write an annotated video too")
     add("--pictures", action="store_true", help="write annotated frames too, as DIR/NAME/000001.jpg")
@@ -44,21 +53,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--explain", action="store_true", help="write NAME.npz too: embeddings, and why who was matched (see evaluate)")
     group = parser.add_argument_group("tracking")
     add = group.add_argument
-    add("--tracker", default="yolo11_jde", metavar="NAME", help=TRACKER_HELP)
+    add("--tracker", metavar="NAME", help=TRACKER_HELP)
     add("--no-appearance", action="store_true", help="track by motion only")
     add("--split", choices=("all", "train_half", "val_half"), default="all", help="half of each MOT sequence")
     add("--half-convention", choices=("centertrack", "fairmot"), default="centertrack", help="where the halves part")
     group = parser.add_argument_group("detection")
     add = group.add_argument
     add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
-    add("--conf", type=float, default=0.1, metavar="F", help="smallest confidence (default: 0.1)")
-    add("--iou", type=float, default=0.7, metavar="F", help="overlap limit of the suppression (default: 0.7)")
-    add("--max-det", type=int, default=300, metavar="N", help="most detections per image (default: 300)")
+    add("--conf", type=float, metavar="F", help="smallest confidence (default: 0.1)")
+    add("--iou", type=float, metavar="F", help="overlap limit of the suppression (default: 0.7)")
+    add("--max-det", type=int, metavar="N", help="most detections per image (default: 300)")
     add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="frames detected at once (default: 8)")
     add_network_speed_options(group)
+    add_backend_option(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,26 +93,27 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(msg)
     sources = open_sources(args.source, args.split, args.half_convention, args.fps, args.reconnect)
     # The tracker's file is checked before the network is loaded, which takes longer.
-    load_tracker_factory(args.tracker)
+    if args.tracker is not None:
+        load_tracker_factory(args.tracker)
 
-    from jde_lightning.inference.predictor import Predictor
+    from jde_lightning.inference.load_predictor import load_predictor, tracker_factory_for
     from jde_lightning.inference.tracking_run import track_sources
 
     speed = network_speed(args)
     if args.no_appearance and not args.explain:
         speed["embeddings"] = "none"
-    predictor = Predictor.from_checkpoint(
+    predictor = load_predictor(
         args.weights,
         image_size=args.imgsz,
         conf=args.conf,
         iou=args.iou,
         max_det=args.max_det,
         scale=args.scale,
+        backend=args.backend,
         **speed,
     )
-    appearance = predictor.appearance and not args.no_appearance
-    factory = load_tracker_factory(args.tracker, appearance, args.explain)
-    if args.compile != "none":
+    factory = tracker_factory_for(predictor, args.weights, args.tracker, not args.no_appearance, args.explain)
+    if args.compile != "none" or predictor.backend == "openvino":
         _warm_up(predictor, sources, args.batch_size)
     wanted = {"video": args.video, "pictures": args.pictures, "explain": args.explain}
     for summary in track_sources(sources, predictor, factory, args.output, args.batch_size, **wanted):
@@ -119,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _warm_up(predictor: Predictor, sources: Sequence[FrameSource], batch_size: int) -> None:
+def _warm_up(predictor: Predictor | OnnxPredictor, sources: Sequence[FrameSource], batch_size: int) -> None:
     """Compile for the first image of each source, so that it does not count as tracking time."""
     warm: set[tuple[int, ...]] = set()
     for source in sources:

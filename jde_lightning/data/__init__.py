@@ -1,25 +1,36 @@
-"""Official datasets in, batches out: readers, index, identities, mosaics, samplers."""
+"""Official datasets in, batches out: readers, index, identities, mosaics, samplers.
 
-from jde_lightning.data.augment import AugmentationConfig
-from jde_lightning.data.collate import collate_training, collate_validation
-from jde_lightning.data.datasets import FrameDataset, MosaicDataset
-from jde_lightning.data.identities import IdentityTable, assign_training_identities
-from jde_lightning.data.index import FrameIndex
-from jde_lightning.data.readers import (
-    COCO,
-    CUHKSYSU,
-    ETH,
-    PRW,
-    CaltechPedestrian,
-    CityPersons,
-    CrowdHuman,
-    LabelsWithIds,
-    MOTChallenge,
-    Reader,
-    YOLOText,
-)
-from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
+The public names load lazily (PEP 562): images are read and fitted without torch, as exported networks need them.
+"""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "COCO": "jde_lightning.data.readers",
+    "CUHKSYSU": "jde_lightning.data.readers",
+    "ETH": "jde_lightning.data.readers",
+    "PRW": "jde_lightning.data.readers",
+    "AugmentationConfig": "jde_lightning.data.augment",
+    "CaltechPedestrian": "jde_lightning.data.readers",
+    "CityPersons": "jde_lightning.data.readers",
+    "CrowdHuman": "jde_lightning.data.readers",
+    "FrameDataset": "jde_lightning.data.datasets",
+    "FrameIndex": "jde_lightning.data.index",
+    "IdentityTable": "jde_lightning.data.identities",
+    "LabelsWithIds": "jde_lightning.data.readers",
+    "MOTChallenge": "jde_lightning.data.readers",
+    "MosaicBatchSampler": "jde_lightning.data.samplers",
+    "MosaicDataset": "jde_lightning.data.datasets",
+    "Reader": "jde_lightning.data.readers",
+    "SequenceBatchSampler": "jde_lightning.data.samplers",
+    "YOLOText": "jde_lightning.data.readers",
+    "assign_training_identities": "jde_lightning.data.identities",
+    "collate_training": "jde_lightning.data.collate",
+    "collate_validation": "jde_lightning.data.collate",
+}
 __all__ = [
     "COCO",
     "CUHKSYSU",
@@ -43,3 +54,37 @@ __all__ = [
     "collate_training",
     "collate_validation",
 ]
+
+if TYPE_CHECKING:
+    from jde_lightning.data.augment import AugmentationConfig
+    from jde_lightning.data.collate import collate_training, collate_validation
+    from jde_lightning.data.datasets import FrameDataset, MosaicDataset
+    from jde_lightning.data.identities import IdentityTable, assign_training_identities
+    from jde_lightning.data.index import FrameIndex
+    from jde_lightning.data.readers import (
+        COCO,
+        CUHKSYSU,
+        ETH,
+        PRW,
+        CaltechPedestrian,
+        CityPersons,
+        CrowdHuman,
+        LabelsWithIds,
+        MOTChallenge,
+        Reader,
+        YOLOText,
+    )
+    from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOME:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the lazy names too."""
+    return sorted({*globals(), *__all__})

@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from jde_lightning.errors import InputError
 from jde_lightning.structures import Letterbox
@@ -44,6 +43,8 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: if the file is missing or no image.
     """
+    from PIL import Image, UnidentifiedImageError  # Pillow reads headers only; exported networks run without it
+
     try:
         with Image.open(path) as image:
             return image.size
@@ -63,6 +64,8 @@ def is_rotated(path: Path) -> bool:
     Returns:
         ``True`` for the orientations 2 to 8; ``False`` also for a file that cannot be read.
     """
+    from PIL import Image, UnidentifiedImageError  # as in image_size
+
     try:
         with Image.open(path) as image:
             return image.format in ("JPEG", "MPO") and image.getexif().get(_ORIENTATION, 1) in range(2, 9)
@@ -153,7 +156,7 @@ def letterbox_shape(width: int, height: int, size: int, stride: int = 32, square
         raise InputError(msg + f"{max(1, round(size / stride)) * stride}")
     if square:
         return size, size
-    new_width, new_height = _fitted(width, height, size)
+    new_width, new_height = _fitted(width, height, size / max(width, height))
     return math.ceil(new_height / stride) * stride, math.ceil(new_width / stride) * stride
 
 
@@ -174,13 +177,28 @@ def letterbox(image: ImageArray, size: int, stride: int = 32, square: bool = Fal
     """
     height, width = image.shape[:2]
     out_height, out_width = letterbox_shape(width, height, size, stride, square)
-    new = _fitted(width, height, size)
-    if new != (width, height):
-        image = cv2.resize(image, new, interpolation=cv2.INTER_LINEAR)
-    left, top = (out_width - new[0]) // 2, (out_height - new[1]) // 2
-    right, bottom = out_width - new[0] - left, out_height - new[1] - top
-    padded = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(PADDING,) * 3)
-    return padded, Letterbox(size / max(width, height), left, top)
+    return _padded(image, size / max(width, height), out_height, out_width)
+
+
+def letterbox_into(image: ImageArray, height: int, width: int) -> tuple[ImageArray, Letterbox]:
+    """Fit an image into a network's input of one fixed size: as large as fits, grey around the centre.
+
+    Where ``height`` and ``width`` are what :func:`letterbox_shape` gives for the image, the result is that of
+    :func:`letterbox`.
+
+    Args:
+        image: ``(H, W, 3)`` uint8.
+        height: of the input in pixels.
+        width: of the input in pixels.
+
+    Returns:
+        The ``(height, width, 3)`` uint8 input and how boxes move between the two.
+    """
+    gains = height / image.shape[0], width / image.shape[1]
+    new_width, new_height = _fitted(image.shape[1], image.shape[0], max(gains))
+    # The larger one fits too if only a fraction of a pixel is cut off by rounding.
+    gain = max(gains) if new_width <= width and new_height <= height else min(gains)
+    return _padded(image, gain, height, width)
 
 
 def to_rgb_planes(image: ImageArray) -> ImageArray:
@@ -270,13 +288,26 @@ def _decode(path: Path, data: npt.NDArray[np.uint8], flag: int) -> ImageArray:
     return image
 
 
-def _fitted(width: int, height: int, size: int) -> tuple[int, int]:
-    """Width and height with the long side ``size``, rounded to nearest, at least one pixel."""
-    gain = size / max(width, height)
+def _fitted(width: int, height: int, gain: float) -> tuple[int, int]:
+    """Width and height times ``gain``, rounded to nearest, at least one pixel."""
     return max(round(width * gain), 1), max(round(height * gain), 1)
 
 
+def _padded(image: ImageArray, gain: float, out_height: int, out_width: int) -> tuple[ImageArray, Letterbox]:
+    """Resize an image by ``gain`` and pad it with grey to a size in which it fits."""
+    height, width = image.shape[:2]
+    new = _fitted(width, height, gain)
+    if new != (width, height):
+        image = cv2.resize(image, new, interpolation=cv2.INTER_LINEAR)
+    left, top = (out_width - new[0]) // 2, (out_height - new[1]) // 2
+    right, bottom = out_width - new[0] - left, out_height - new[1] - top
+    padded = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(PADDING,) * 3)
+    return padded, Letterbox(gain, left, top)
+
+
 def _header_size(path: Path, data: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    from PIL import Image, UnidentifiedImageError  # as in image_size
+
     try:
         with Image.open(BytesIO(data.tobytes())) as image:
             return image.size

@@ -120,20 +120,17 @@ def _ground_truth(source: FrameSource) -> dict[int, FrameAnnotations]:
 
 def _nothing(image: npt.NDArray[np.uint8], path: str, source: FrameSource, number: int) -> FrameAnnotations:
     """A frame in which nothing is annotated."""
-    none, boxes = np.zeros(0, np.int64), np.zeros((0, 4), np.float32)
-    roles, visibility = np.zeros(0, np.int8), np.zeros(0, np.float32)
     height, width = image.shape[:2]
     return FrameAnnotations(
-        Path(path),
-        width,
-        height,
-        boxes,
-        none,
-        none.copy(),
-        roles,
-        visibility,
-        "",
-        source.name,
-        number,
-        source.frame_rate,
+        image_path=Path(path),
+        width=width,
+        height=height,
+        boxes=np.zeros((0, 4), np.float32),
+        labels=np.zeros(0, np.int64),
+        identities=np.zeros(0, np.int64),
+        roles=np.zeros(0, np.int8),
+        visibility=np.zeros(0, np.float32),
+        sequence=source.name,
+        frame=number,
+        frame_rate=source.frame_rate,
     )

@@ -58,6 +58,8 @@ def embed_boxes(
 ) -> list[tuple[Detections, npt.NDArray[np.int64]]]:
     """Describe given boxes in images.
 
+    One image after the other, in float32, with embeddings everywhere: what makes detection fast does not matter here.
+
     Args:
         predictor: with the network; its thresholds do not matter here.
         images: ``(H, W, 3)`` uint8 BGR each, of any sizes.

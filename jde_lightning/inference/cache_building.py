@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -12,18 +13,21 @@ from tqdm import tqdm
 from jde_lightning.errors import InputError
 from jde_lightning.inference.cache import CachedSequence, CacheOrigin, file_sha256
 from jde_lightning.inference.frames import FrameSource
-from jde_lightning.inference.predictor import Predictor
 from jde_lightning.structures import Detections
 
+if TYPE_CHECKING:
+    from jde_lightning.inference.onnx_predictor import OnnxPredictor
+    from jde_lightning.inference.predictor import Predictor
 
-def origin_of_network(predictor: Predictor, weights: Path) -> CacheOrigin:
+
+def origin_of_network(predictor: Predictor | OnnxPredictor, weights: Path) -> CacheOrigin:
     """Describe what makes detections different from those of another network.
 
     Args:
         predictor: that will detect.
         weights: the file that it was made from.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "image_size": predictor.image_size,
         "conf": predictor.conf,
         "iou": predictor.iou,
@@ -31,11 +35,13 @@ def origin_of_network(predictor: Predictor, weights: Path) -> CacheOrigin:
         "precision": predictor.precision,
         "class_names": predictor.class_names,
     }
+    if predictor.backend != "torch":  # the runtimes of exported networks round differently
+        settings["backend"] = predictor.backend
     return CacheOrigin(weights.name, file_sha256([weights]), settings)
 
 
 def detect_sequences(
-    sources: Sequence[FrameSource], predictor: Predictor, batch_size: int = 8, progress: bool = False
+    sources: Sequence[FrameSource], predictor: Predictor | OnnxPredictor, batch_size: int = 8, progress: bool = False
 ) -> list[CachedSequence]:
     """Run the network once over all frames.
 
@@ -61,7 +67,7 @@ def detect_sequences(
         return [_detect(source, predictor, batch_size, bar) for source in sources]
 
 
-def _detect(source: FrameSource, predictor: Predictor, batch_size: int, bar: tqdm) -> CachedSequence:
+def _detect(source: FrameSource, predictor: Predictor | OnnxPredictor, batch_size: int, bar: tqdm) -> CachedSequence:
     """Run the network over one source."""
     bar.set_postfix_str(source.name)
     numbers: list[int] = []

@@ -145,6 +145,16 @@ class DiaryWriter:
         Args:
             path: ``SEQ.npz`` in the folder of the result files; written whole.
         """
+        arrays = self._arrays()
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    def diary(self) -> TrackDiary:
+        """Return the diary, as it would be read from its file."""
+        return _from_arrays(Path("diary"), self._arrays())
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays of the file."""
         names = ("frames", "track_ids", "detections")
         columns = zip(*self._rows, strict=True) if self._rows else ([] for _ in names)
         arrays = {name: _joined(list(parts), np.int32) for name, parts in zip(names, columns, strict=True)}
@@ -162,9 +172,7 @@ class DiaryWriter:
             for name in self._pairs[0]:
                 dtype = _PAIR_INTEGERS.get(name, np.float32)
                 arrays[_PREFIX + name] = _joined([part[name] for part in self._pairs], dtype)
-        with written_whole(path) as temporary, temporary.open("wb") as file:
-            named: dict[str, Any] = arrays  # the other keywords of numpy's function have other types
-            np.savez_compressed(file, **named)
+        return arrays
 
 
 def read_diary(path: Path) -> TrackDiary:
@@ -182,6 +190,11 @@ def read_diary(path: Path) -> TrackDiary:
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         msg = f"{path}: not a track diary ({error}); expected the .npz that tracking writes beside a result file"
         raise InputError(msg) from error
+    return _from_arrays(path, arrays)
+
+
+def _from_arrays(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> TrackDiary:
+    """Check the arrays of a file, and name them."""
     missing = [name for name in ("diary_version", "frames", "track_ids", "detections") if name not in arrays]
     if missing:
         msg = (
@@ -194,7 +207,7 @@ def read_diary(path: Path) -> TrackDiary:
     embeddings = arrays.get("embeddings")
     rows = [arrays[name] for name in ("frames", "track_ids", "detections")]
     _check_lengths(path, {"frames": rows[0], "track_ids": rows[1], "detections": rows[2], "embeddings": embeddings})
-    return TrackDiary(rows[0], rows[1], rows[2], embeddings=embeddings, pairs=_pairs(path, arrays))
+    return TrackDiary(*rows, embeddings=embeddings, pairs=_pairs(path, arrays))
 
 
 def _pairs(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> ConsideredPairs | None:
@@ -206,7 +219,7 @@ def _pairs(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> ConsideredPairs |
     if missing:
         msg = f"{path}: pairs without the array {_PREFIX + missing[0]!r}; was the diary written by this version?"
         raise InputError(msg)
-    _check_lengths(path, {**columns})
+    _check_lengths(path, columns)
     names = tuple(map(str, arrays.get("decision_names", ())))
     decisions = columns["decisions"]
     if len(decisions) and not (decisions.min() >= 0 and decisions.max() < len(names)):

@@ -131,7 +131,7 @@ class _Rows:
             "embedding": np.asarray(found.embeddings),
             **{name: found.boxes[:, side] for side, name in enumerate(("x1", "y1", "x2", "y2"))},
             "score": found.scores,
-            "label": found.labels,
+            "label": np.asarray(found.labels),
             "identity": np.array(numbers, np.int64),
             "annotated_id": ids,
             "overlap": overlaps,

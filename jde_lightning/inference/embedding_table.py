@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,6 +125,14 @@ class EmbeddingTable:
             InputError: if there is no such row, or the archive of crops is missing or another.
         """
         return self.crops[row]
+
+    def pictures(self, rows: Iterable[int]) -> list[Picture]:
+        """Return the crops of some rows, as :meth:`crop` each."""
+        return [self.crop(int(row)) for row in rows]
+
+    def captions(self, rows: Iterable[int]) -> list[str]:
+        """Say whom and what some rows show, as :meth:`caption` each."""
+        return [self.caption(int(row)) for row in rows]
 
     def caption(self, row: int) -> str:
         """Say in one line whom and what a row shows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from jde_lightning.data.augment import AugmentationConfig
 from jde_lightning.data.datasets import MosaicDataset
 from jde_lightning.data.images import decode
 from jde_lightning.data.index import FrameIndex
-from jde_lightning.data.samples import MosaicRequest
+from jde_lightning.data.samples import MosaicRequest, TrainingSample
 from jde_lightning.errors import InputError
 from jde_lightning.inference.box_embeddings import embed_boxes
 from jde_lightning.inference.predictor import Predictor
@@ -88,7 +88,7 @@ def embed_mosaic_views(
     pictures, boxes, vectors = [], [], [plain]
     for attempt in range(_PATIENCE * count):
         tiles = rng.permutation([frame, *rng.integers(len(index), size=3).tolist()]).tolist()
-        sample: Any = dataset[MosaicRequest(tuple(tiles), (seed, attempt))]
+        sample = cast("TrainingSample", dataset[MosaicRequest(tuple(tiles), (seed, attempt))])  # a list for a list
         shown = np.flatnonzero(sample.identities == box)
         if not len(shown):
             continue

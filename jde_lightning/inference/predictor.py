@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,27 +14,15 @@ import torch
 from jde_lightning.data.images import letterbox
 from jde_lightning.errors import InputError
 from jde_lightning.inference.loading import load_network
+from jde_lightning.inference.prediction_options import check_options
+from jde_lightning.inference.prepared import PreparedImages, prepare_images, restore_order
 from jde_lightning.models.architecture import Scale
 from jde_lightning.models.compiling import CompiledForward, CompileMode
 from jde_lightning.models.head import LateMaps, RawMaps
 from jde_lightning.models.network import YOLO11JDE, EmbeddingMode
-from jde_lightning.structures import Detections, Letterbox
+from jde_lightning.structures import Detections
 
 _DEFAULT_IMAGE_SIZE = 640
-
-
-class PreparedImages(NamedTuple):
-    """Images as the network takes them.
-
-    Attributes:
-        batches: per shape ``(B, 3, H, W)`` float32 RGB in 0..1, on the device.
-        indices: per shape which of the images they are.
-        letterboxes: of each image, how it was fitted.
-    """
-
-    batches: list[torch.Tensor]
-    indices: list[list[int]]
-    letterboxes: list[Letterbox]
 
 
 class Predictor:
@@ -78,7 +66,7 @@ class Predictor:
         embeddings: EmbeddingMode = "auto",
         compile: CompileMode = "none",
     ) -> None:
-        _check(image_size, conf, iou, max_det)
+        check_options(image_size, conf, iou, max_det)
         self.device = _device(device)
         self.network = network.fused().to(self.device).to(memory_format=torch.channels_last)
         self.image_size = image_size
@@ -166,13 +154,7 @@ class Predictor:
         Returns:
             The batches on the device, and how the images were fitted.
         """
-        fitted = [letterbox(image, self.image_size) for image in images]
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for index, (image, _) in enumerate(fitted):
-            by_shape.setdefault(image.shape, []).append(index)
-        groups = list(by_shape.values())
-        batches = [self._to_device(np.stack([fitted[i][0] for i in indices])) for indices in groups]
-        return PreparedImages(batches, groups, [box for _, box in fitted])
+        return prepare_images(images, lambda image: letterbox(image, self.image_size), self._to_device)
 
     def forward(self, batch: torch.Tensor) -> RawMaps | LateMaps:
         """Run the network; the second step of :meth:`detect`.
@@ -196,12 +178,10 @@ class Predictor:
         Returns:
             As :meth:`detect`.
         """
-        found: dict[int, Detections] = {}
+        settings = self.conf, self.iou, self.max_det, self.embeddings
         with torch.inference_mode(), self._reduced():
-            for raw, indices in zip(maps, prepared.indices, strict=True):
-                decoded = self.network.decode(raw, self.conf, self.iou, self.max_det, self.embeddings)
-                found.update(zip(indices, decoded, strict=True))
-        return [self._to_image(found[i], box) for i, box in enumerate(prepared.letterboxes)]
+            found = [self.network.decode(raw, *settings) for raw in maps]
+        return restore_order([[self._trained(each) for each in batch] for batch in found], prepared)
 
     def warm_up(self, height: int, width: int, batch_size: int = 1) -> None:
         """Compile, choose kernels and allocate for images of a size, so that the first of them are not slow.
@@ -226,30 +206,14 @@ class Predictor:
         """The precision in which the layers run."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
-    def _to_device(self, batch: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """Turn ``(B, H, W, 3)`` uint8 BGR into the network's input."""
-        tensor = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).flip(1)
+    def _to_device(self, images: list[npt.NDArray[np.uint8]]) -> torch.Tensor:
+        """Turn ``(H, W, 3)`` uint8 BGR images of one shape into the network's input."""
+        tensor = torch.from_numpy(np.stack(images)).to(self.device).permute(0, 3, 1, 2).flip(1)
         return tensor.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
 
-    def _to_image(self, found: Detections, box: Letterbox) -> Detections:
-        """Move detections to the original pixels, and drop embeddings that nobody trained."""
-        embeddings = found.embeddings if self.appearance else None
-        return Detections(box.to_image(found.boxes), found.scores, found.labels, embeddings)
-
-
-def _check(image_size: int, conf: float, iou: float, max_det: int) -> None:
-    """Refuse values that would fail deep inside the network, or silently find nothing."""
-    if image_size <= 0 or image_size % 32:
-        below = max(32, image_size // 32 * 32)
-        msg = f"image_size must be a positive multiple of 32, got {image_size}; take {below} or {below + 32}"
-        raise InputError(msg)
-    for name, value in (("conf", conf), ("iou", iou)):
-        if not 0 <= value <= 1:
-            msg = f"{name} must be in 0..1, got {value}"
-            raise InputError(msg)
-    if max_det < 1:
-        msg = f"max_det must be at least 1, got {max_det}"
-        raise InputError(msg)
+    def _trained(self, found: Detections) -> Detections:
+        """Drop embeddings that nobody trained."""
+        return found if self.appearance else Detections(found.boxes, found.scores, found.labels)
 
 
 def _device(name: str) -> torch.device:

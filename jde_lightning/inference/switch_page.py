@@ -3,60 +3,45 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 from jde_lightning.metrics.switches import KINDS, IdentitySwitch
+from jde_lightning.plots.pages import document, figures, table
 from jde_lightning.plots.svg import hex_color
 from jde_lightning.plots.switches import NEW_TRACK, OLD_TRACK, PERSON
 
 _SHORT_LIST = 30
 """Up to so many switches the list is open from the start."""
 
-_STYLE = f"""
-:root {{ --person: {hex_color(PERSON)}; --old: {hex_color(OLD_TRACK)}; --new: {hex_color(NEW_TRACK)}; --line: #d5d9de;
-  --soft: #f3f5f7; --text: #1c2127; --quiet: #5a6570; }}
-* {{ box-sizing: border-box; }}
-body {{ margin: 0 auto; padding: 16px; max-width: 1180px; color: var(--text); background: #fff;
-  font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }}
-h1 {{ font-size: 1.5rem; margin: 0 0 4px; }}
-h2 {{ font-size: 1.15rem; margin: 0; }}
-p {{ margin: 8px 0; }}
-a {{ color: #0b5cad; }}
-.quiet {{ color: var(--quiet); }}
+STYLE = f"""
+:root {{ --person: {hex_color(PERSON)}; --old: {hex_color(OLD_TRACK)}; --new: {hex_color(NEW_TRACK)}; }}
 .key span {{ white-space: nowrap; margin-right: 12px; }}
 .key i {{ display: inline-block; width: 1em; height: 1em; margin-right: 4px; border: 3px solid; vertical-align: -2px; }}
-.scroll {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 4px 9px 4px 5px; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }}
-th {{ background: var(--soft); font-weight: 600; }}
 tr.deciding td {{ background: #fff3d6; font-weight: 600; }}
-article {{ border: 1px solid var(--line); border-radius: 8px; padding: 14px 16px; margin: 18px 0; }}
 .badge {{ display: inline-block; padding: 0 8px; border-radius: 10px; background: var(--soft); font-size: 0.85rem; }}
 .old {{ border-bottom: 3px solid var(--old); }} .new {{ border-bottom: 3px solid var(--new); }}
 .person {{ border-bottom: 3px solid var(--person); }}
-figure {{ margin: 0; }}
-figcaption {{ font-size: 0.85rem; color: var(--quiet); }}
-img, svg {{ display: block; width: 100%; height: auto; border-radius: 4px; }}
+article img, article svg {{ display: block; width: 100%; height: auto; border-radius: 4px; }}
 .views {{ display: grid; grid-template-columns: 1fr 1fr 0.88fr; gap: 12px; align-items: start; margin: 12px 0; }}
 .whole {{ display: grid; gap: 6px; }}
 .strip {{ display: flex; gap: 8px; overflow-x: auto; padding-bottom: 6px; }}
 .strip figure {{ flex: 1 0 112px; }}
 .charts {{ display: grid; grid-template-columns: 1fr 1fr; gap: 8px 28px; margin-top: 12px; align-items: start; }}
-svg text {{ fill: var(--quiet); }} svg text.on {{ fill: #fff; font-weight: 600; }}
-svg .grid {{ stroke: #e7eaee; }} svg .mark {{ stroke: #b3261e; stroke-width: 1.2; stroke-dasharray: 4 3; }}
+article svg text {{ fill: var(--quiet); }} article svg text.on {{ fill: #fff; font-weight: 600; }}
+article svg .grid {{ stroke: #e7eaee; }}
+article svg .mark {{ stroke: #b3261e; stroke-width: 1.2; stroke-dasharray: 4 3; }}
 @media (max-width: 760px) {{
-  body {{ padding: 10px; }}
-  article {{ padding: 12px 10px; }}
   .views {{ grid-template-columns: 1fr; }}
   .whole {{ grid-template-columns: 1fr 1fr; gap: 12px; }}
   .charts {{ grid-template-columns: 1fr; }}
 }}
 """
+"""What the parts about switches need beside the look of every page."""
 
-_KEY = (
+KEY = (
     '<p class="key"><span><i style="border-color: var(--person); border-style: dashed"></i>person (ground truth)</span>'
     '<span><i style="border-color: var(--old)"></i>old track</span>'
     '<span><i style="border-color: var(--new)"></i>new track</span>'
@@ -111,25 +96,20 @@ def page(title: str, counts: dict[str, int], views: Sequence[SwitchView], drawn:
         The text of an HTML file.
     """
     total = len(views)
-    parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Identity switches: {escape(title)}</title><style>{_STYLE}</style></head><body>",
+    body = [
         f"<h1>{total} identity switch{'' if total == 1 else 'es'}</h1>",
         f'<p class="quiet">{escape(title)}</p>',
-        _KEY,
+        KEY,
         *(f'<p class="quiet">{escape(note)}</p>' for note in notes),
-        _overview(counts, views),
-        _list(views, drawn) if views else "<p>No person ever changed its track.</p>",
-        *(_article(view) for view in views[:drawn]),
-        "</body></html>\n",
+        kinds_table(counts, views),
+        list_of_switches(views, range(1, drawn + 1)) if views else "<p>No person ever changed its track.</p>",
+        *(article(view) for view in views[:drawn]),
     ]
-    return "\n".join(parts)
+    return document(f"Identity switches: {title}", body, STYLE)
 
 
-def _overview(counts: dict[str, int], views: Sequence[SwitchView]) -> str:
-    """Table of the kinds of switches in each sequence."""
+def kinds_table(counts: dict[str, int], views: Sequence[SwitchView]) -> str:
+    """Table of the kinds of switches in each sequence; arguments as for :func:`page`."""
     kinds = Counter((view.sequence, view.switch.kind) for view in views)
     rows: list[list[Any]] = [
         [escape(name), *(kinds[name, kind] for kind in KINDS), number] for name, number in counts.items()
@@ -137,21 +117,26 @@ def _overview(counts: dict[str, int], views: Sequence[SwitchView]) -> str:
     if len(rows) > 1:
         rows.append(["all", *(sum(row[column] for row in rows) for column in range(1, len(KINDS) + 2))])
     meanings = "; ".join(f"<b>{kind}</b>: {text}" for kind, text in KINDS.items())
-    table = _table(("sequence", *KINDS, "switches"), [(row, "") for row in rows])
-    return f'{table}<p class="quiet">{meanings}.</p>'
+    rendered = table(("sequence", *KINDS, "switches"), [(row, "") for row in rows])
+    return f'{rendered}<p class="quiet">{meanings}.</p>'
 
 
-def _list(views: Sequence[SwitchView], drawn: int) -> str:
-    """All switches as a table, linked to their parts of the page."""
+def list_of_switches(views: Sequence[SwitchView], drawn: Container[int]) -> str:
+    """All switches as a table, linked to their parts of the page.
+
+    Args:
+        views: all switches.
+        drawn: the numbers of those that have a part of their own.
+    """
     rows = []
     for view in views:
         switch = view.switch
-        number = f'<a href="#s{view.number}">{view.number}</a>' if view.number <= drawn else view.number
+        number = f'<a href="#s{view.number}">{view.number}</a>' if view.number in drawn else view.number
         cells = (switch.frame, switch.frame - switch.frame_before, switch.gt_id, switch.old_track, switch.new_track)
         rows.append(([number, _where(view), *cells, switch.kind], ""))
     head = ("#", "sequence", "frame", "after frames", "person", "old track", "new track", "kind")
     state = " open" if len(views) <= _SHORT_LIST else ""
-    return f"<details{state}><summary>all switches</summary>{_table(head, rows)}</details>"
+    return f"<details{state}><summary>all switches</summary>{table(head, rows)}</details>"
 
 
 def _where(view: SwitchView) -> str:
@@ -159,49 +144,33 @@ def _where(view: SwitchView) -> str:
     return escape(f"{view.sequence}, {view.class_name}" if view.class_name else view.sequence)
 
 
-def _table(head: Sequence[str], rows: Sequence[tuple[Sequence[object], str]]) -> str:
-    """A table that scrolls sideways where it is wider than the page.
+def article(view: SwitchView, heading: str = "h2") -> str:
+    """The part of one switch.
 
     Args:
-        head: names of the columns.
-        rows: the cells, ready for HTML, and the class of each row.
+        view: of the switch.
+        heading: element of its title.
     """
-    lines = [f"<tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>"]
-    lines += [f'<tr class="{css}">{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>' for cells, css in rows]
-    return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
-
-
-def _article(view: SwitchView) -> str:
-    """The part of one switch."""
     switch = view.switch
     title = (
         f'{view.number}. {_where(view)}, frame {switch.frame}: <span class="person">person {switch.gt_id}</span>, '
         f'<span class="old">track {switch.old_track}</span> → <span class="new">track {switch.new_track}</span>'
     )
     parts = [
-        f'<article id="s{view.number}"><h2>{title} <span class="badge">{switch.kind}</span></h2>',
+        f'<article id="s{view.number}"><{heading}>{title} <span class="badge">{switch.kind}</span></{heading}>',
         f"<p>{escape(story(switch))}</p>",
     ]
     if view.sentence:
         parts.append(f"<p><b>Deciding term.</b> {escape(view.sentence)}</p>")
     parts += [f'<p class="quiet">{escape(note)}</p>' for note in view.notes]
-    parts.append(f'<div class="views">{_figures(view.close)}<div class="whole">{_figures(view.whole)}</div></div>')
-    parts.append(f'<div class="strip">{_figures(view.strip)}</div>')
+    parts.append(f'<div class="views">{figures(view.close)}<div class="whole">{figures(view.whole)}</div></div>')
+    parts.append(f'<div class="strip">{figures(view.strip)}</div>')
     if view.charts:
         parts.append(f'<div class="charts">{"".join(f"<div>{chart}</div>" for chart in view.charts)}</div>')
     if view.rows:
         rows = [(list(map(escape, cells)), "deciding" if deciding else "") for cells, deciding in view.rows]
-        parts.append(_table(view.header, rows))
+        parts.append(table(view.header, rows))
     return "\n".join([*parts, "</article>"])
-
-
-def _figures(pictures: Sequence[tuple[str, str]]) -> str:
-    """Pictures with their captions."""
-    return "".join(
-        f'<figure><img src="{escape(path)}" alt="{escape(caption)}" loading="lazy">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-        for path, caption in pictures
-    )
 
 
 def story(switch: IdentitySwitch) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from jde_lightning.data.images import IMAGE_SUFFIXES, decode, image_size
@@ -23,6 +24,7 @@ from jde_lightning.metrics.folders import SequenceFiles, find_sequences, load_se
 from jde_lightning.metrics.mot_challenge import MOTRows
 from jde_lightning.metrics.sequences import Benchmark, HalfConvention, Split, read_seqinfo
 from jde_lightning.metrics.switches import IdentitySwitch, identity_switches
+from jde_lightning.plots.canvas import Picture
 
 _KEPT_IMAGES = 12
 """Decoded images in memory; the pictures of a switch share most of theirs."""
@@ -98,8 +100,14 @@ def write_switch_report(
 
         drawn = tqdm(drawn, desc="draw switches", unit="switch", leave=False)
     load = lru_cache(_KEPT_IMAGES)(decode)
+
+    def store(name: str, picture: Picture) -> str:
+        with written_whole(output / "images" / f"{name}.jpg") as path:
+            path.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+        return f"images/{name}.jpg"
+
     for view, scene in drawn:
-        fill_view(view, scene, output, load)
+        fill_view(view, scene, store, load)
     notes = []
     if len(views) > limit:
         notes.append(f"The first {limit} switches are drawn; all are listed, and in switches.csv.")

@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from jde_lightning.boxes import ltwh_to_xyxy
-from jde_lightning.files import written_whole
 from jde_lightning.inference.diary import TrackDiary
 from jde_lightning.inference.switch_evidence import decision, look_curves
 from jde_lightning.inference.switch_page import SwitchView
@@ -61,23 +59,22 @@ class SwitchScene:
     diary: TrackDiary | None
 
 
-def fill_view(view: SwitchView, scene: SwitchScene, folder: Path, load: Callable[[Path], Picture]) -> None:
-    """Draw what belongs to a switch, and write its pictures.
+def fill_view(
+    view: SwitchView, scene: SwitchScene, store: Callable[[str, Picture], str], load: Callable[[Path], Picture]
+) -> None:
+    """Draw what belongs to a switch.
 
     Args:
         view: of the switch; gets pictures, charts and table.
         scene: that the switch is in.
-        folder: of the page; pictures go to ``images`` in it.
+        store: takes the name of a picture (without suffix) and the picture, and returns its address for the page.
         load: reads an image file.
     """
     switch = view.switch
     side = _side(scene, switch)
 
     def save(kind: str, picture: Picture) -> str:
-        name = f"images/{view.number:04d}-{kind}.jpg"
-        with written_whole(folder / name) as path:
-            path.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
-        return name
+        return store(f"{view.number:04d}-{kind}", picture)
 
     for when, number in (("before", switch.frame_before), ("after", switch.frame)):
         frame = _frame(scene, switch, number, load)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,10 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
 
 import jde_lightning.tracking
 from jde_lightning.errors import InputError
+from jde_lightning.inference.typed_arguments import typed_arguments
 from jde_lightning.packaged_configs import find_config
 from jde_lightning.structures import Detections, Tracks
 
@@ -37,7 +38,7 @@ def load_tracker_factory(name_or_path: str | Path, appearance: bool = True, expl
 
     Args:
         name_or_path: a YAML file ``{class_path: ..., init_args: {...}}``, or the name of one in ``configs/trackers``:
-            ``yolo11_jde``, ``fairmot``, ``bytetrack``, ``low_frame_rate``, ``short_training``. A ``frame_rate`` in the
+            ``yolo11_jde``, ``fairmot``, ``fairmot_original``, ``bytetrack`` and so on. A ``frame_rate`` in the
             file wins over that of the sequence.
         appearance: ``False`` makes the tracker ignore embeddings, whatever the file says.
         explain: ``True`` makes the tracker record its decisions, whatever the file says.
@@ -50,6 +51,46 @@ def load_tracker_factory(name_or_path: str | Path, appearance: bool = True, expl
     """
     where = str(name_or_path)
     tracker, arguments = _read_yaml(find_tracker(name_or_path))
+    return _factory(tracker, arguments, where, appearance, explain)
+
+
+def tracker_spec(name_or_path: str | Path) -> dict[str, Any]:
+    """Describe a tracker so that JSON can hold it, for the metadata of an exported network.
+
+    Args:
+        name_or_path: as for :func:`load_tracker_factory`.
+
+    Returns:
+        ``class_path`` and ``init_args``; infinity as text.
+
+    Raises:
+        InputError: as :func:`load_tracker_factory`.
+    """
+    load_tracker_factory(name_or_path)
+    tracker, arguments = _read_yaml(find_tracker(name_or_path))
+    told = {key: str(v) if isinstance(v, float) and not math.isfinite(v) else v for key, v in arguments.items()}
+    return {"class_path": f"{_PACKAGE}.{tracker.__name__}", "init_args": told}
+
+
+def tracker_factory_from_spec(spec: Any, where: str, appearance: bool = True, explain: bool = False) -> TrackerFactory:
+    """Make the factory of a tracker that :func:`tracker_spec` describes.
+
+    Args:
+        spec: ``class_path`` and ``init_args``.
+        where: the file that it comes from, for errors.
+        appearance: as for :func:`load_tracker_factory`.
+        explain: as for :func:`load_tracker_factory`.
+
+    Raises:
+        InputError: if class, key or value are not what they should be.
+    """
+    return _factory(*_checked_spec(spec, where), where, appearance, explain)
+
+
+def _factory(
+    tracker: type[Any], arguments: dict[str, Any], where: str, appearance: bool, explain: bool
+) -> TrackerFactory:
+    """Check the arguments of a tracker and make its factory."""
     known = list(inspect.signature(tracker).parameters)
     unknown = [key for key in arguments if key not in known]
     if unknown:
@@ -102,6 +143,11 @@ def _read_yaml(path: Path) -> tuple[type[Any], dict[str, Any]]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"{path}: not a YAML file: {' '.join(str(error).split())}"
         raise InputError(msg) from error
+    return _checked_spec(content, str(path))
+
+
+def _checked_spec(content: Any, path: str) -> tuple[type[Any], dict[str, Any]]:
+    """Class and arguments that a file names."""
     if not isinstance(content, dict) or "class_path" not in content or set(content) - {"class_path", "init_args"}:
         found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         msg = f"{path}: expected the keys class_path and init_args, found {found or 'nothing'}"
@@ -127,13 +173,10 @@ def _nearest(word: str, known: list[str]) -> str:
 
 
 def _instantiate(tracker: type[Any], arguments: dict[str, Any], where: str) -> TrackerLike:
-    """Check the arguments against the types of the constructor, as ``fit`` does, and make the tracker."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(tracker, "init_args")
+    """Check the arguments against the types of the constructor and make the tracker."""
     try:
-        values = parser.parse_object({"init_args": arguments}).init_args.as_dict()
-        made: TrackerLike = tracker(**values)
-    except (ArgumentError, ValueError, TypeError) as error:
+        made: TrackerLike = tracker(**typed_arguments(tracker, arguments))
+    except (ValueError, TypeError) as error:
         msg = f"{where}: {' '.join(str(error).split())}"
         raise InputError(msg) from error
     return made

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torchmetrics.detection import MeanAveragePrecision
 
@@ -60,13 +61,39 @@ class DetectionAP(MeanAveragePrecision):
 
     def compute(self) -> dict[str, float]:
         """Return ``map50_95`` (mean over IoU 0.50:0.05:0.95) and ``map50``; nothing where there is no object."""
+        self._sort_images()
+        values = super().compute()
+        named = {"map50_95": float(values["map"]), "map50": float(values["map_50"])}
+        return {name: value for name, value in named.items() if value >= 0}  # COCO says -1 for "undefined"
+
+    def precision_recall(self) -> dict[float, npt.NDArray[np.float64]]:
+        """Return the curves whose areas the average precisions are, mean over the classes that have objects.
+
+        For one process: what others hold is not gathered.
+
+        Returns:
+            By IoU threshold, 0.5 and 0.75, the ``(101,)`` precision at a recall of 0, 0.01, ..., 1. Empty where there
+            is no object.
+        """
+        self._sort_images()
+        self.extended_summary = True
+        try:
+            values = super().compute()
+        finally:
+            self.extended_summary = False
+        # threshold, recall, class, size of objects, limit of detections
+        precision = np.asarray(values["precision"])[:, :, :, 0, -1]
+        precision = precision[:, :, (precision >= 0).all(axis=(0, 1))]
+        if not precision.shape[2]:
+            return {}
+        return {self.iou_thresholds[row]: precision[row].mean(axis=1).astype(np.float64) for row in (0, 5)}
+
+    def _sort_images(self) -> None:
+        """Put the images in an order that does not depend on who held them."""
         order = np.argsort([int(key) for key in self.image_key], kind="stable").tolist()
         for name in self._reductions:
             if state := getattr(self, name):  # of masks there are none
                 setattr(self, name, [state[position] for position in order])
-        values = super().compute()
-        named = {"map50_95": float(values["map"]), "map50": float(values["map_50"])}
-        return {name: value for name, value in named.items() if value >= 0}  # COCO says -1 for "undefined"
 
     def _sync_dist(self, dist_sync_fn: Any = None, process_group: Any = None) -> None:
         """Gather the images of all processes; torchmetrics' own way hangs where they have different numbers of them."""

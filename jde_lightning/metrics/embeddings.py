@@ -238,7 +238,7 @@ def silhouettes_of_rows(
     outer = sums.min(axis=1)
     larger = np.maximum(inner, outer)
     defined = (counts[own] > 1) & (larger > 0) & np.isfinite(outer)
-    return np.divide(outer - inner, larger, out=np.zeros_like(inner), where=defined)
+    return np.asarray(np.divide(outer - inner, larger, out=np.zeros_like(inner), where=defined))
 
 
 def cosine_sums(gallery: Gallery, block: slice) -> Floats:
@@ -256,7 +256,7 @@ def cosine_sums(gallery: Gallery, block: slice) -> Floats:
     cosine = gallery.counts - vectors @ gallery.sums.T
     cosine[np.arange(len(vectors)), own] -= 1 - np.einsum("nd,nd->n", vectors, vectors)
     # Embeddings that have collapsed to a point are as far apart as rounding makes them, but never less than nothing.
-    return np.maximum(cosine, 0, out=cosine)
+    return np.asarray(np.maximum(cosine, 0, out=cosine))
 
 
 def _separation(gallery: Gallery, sums: Floats, several: bool, pairs: bool) -> dict[str, float]:

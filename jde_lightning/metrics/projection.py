@@ -93,7 +93,7 @@ def _tsne(unit: npt.NDArray[np.float64], perplexity: float, seed: int) -> npt.ND
     start = _pca(unit)
     start *= 1e-4 / max(float(start[:, 0].std()), 1e-12)
     # Of unit vectors, the squared Euclidean distance is twice the cosine distance.
-    return TSNE(2, perplexity=max(perplexity, 1.0), init=start, random_state=seed).fit_transform(unit)
+    return np.asarray(TSNE(2, perplexity=max(perplexity, 1.0), init=start, random_state=seed).fit_transform(unit))
 
 
 def _umap(unit: npt.NDArray[np.float64], neighbours: float, seed: int) -> npt.NDArray[Any]:
@@ -107,4 +107,4 @@ def _umap(unit: npt.NDArray[np.float64], neighbours: float, seed: int) -> npt.ND
     start = "spectral" if len(unit) > 15 else "random"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that a seed costs it its threads
-        return UMAP(n_neighbors=count, metric="cosine", init=start, random_state=seed).fit_transform(unit)
+        return np.asarray(UMAP(n_neighbors=count, metric="cosine", init=start, random_state=seed).fit_transform(unit))

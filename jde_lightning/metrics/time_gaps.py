@@ -96,9 +96,9 @@ def distances_by_time_gap(
         note = "single images: no two embeddings are of one sequence"
     elif not counts[0].sum():
         note = "no identity has two embeddings in a sequence"
-    same_pairs, different_pairs = counts.sum(axis=2)
     same, different = (_quantiles(of_kind, quantiles) for of_kind in counts)
-    return TimeGapDistances(edges[: bands + 1], quantiles, same, different, same_pairs, different_pairs, note)
+    of_same, of_different = counts.sum(axis=2)
+    return TimeGapDistances(edges[: bands + 1], quantiles, same, different, of_same, of_different, note)
 
 
 def _count_pairs(

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torchvision.ops import box_iou
+from torchvision.ops import complete_box_iou
 
 from jde_lightning.models.decode import anchor_points, boxes_from_distances
 from jde_lightning.models.head import RawMaps
 from jde_lightning.structures import Detections, FloatArray, IntArray
 
 _SCORE_POWER, _IOU_POWER = 0.5, 6.0
-"""Of the task-aligned assigner in training (TOOD, section 3.2, with ultralytics' exponents)."""
+"""Of the task-aligned assigner in training (arXiv:2108.07755, section 3.2, with ultralytics' exponents)."""
 
 
 def describe_boxes(
@@ -23,9 +23,9 @@ def describe_boxes(
     """Describe given boxes instead of those that the network finds.
 
     The anchor that describes a box is the one that training's assigner ranks first for it: of those whose point lies
-    inside the box, the one with the largest score ** 0.5 * IoU ** 6, where the IoU is that of the box and the one that
-    the anchor predicts. As in training, sides shorter than the second stride count as so long when points are looked
-    for. So hidden people, whom a threshold on the score or non-maximum suppression loses, are described too.
+    inside the box, the one with the largest score ** 0.5 * CIoU ** 6, where the complete IoU is that of the box and the
+    one that the anchor predicts. As in training, sides shorter than the second stride count as so long when points are
+    looked for. So hidden people, whom a threshold or non-maximum suppression loses, are described too.
 
     Args:
         raw: the network's maps of ``B`` images.
@@ -46,7 +46,11 @@ def describe_boxes(
         # only anchors inside of some box have to be decoded
         used = inside.any(dim=0).nonzero()[:, 0]
         predicted = boxes_from_distances(raw.boxes[image, :, used].T, points[used], sizes[used])
-        rank = scores[used] ** _SCORE_POWER * box_iou(given, predicted) ** _IOU_POWER * inside[:, used]
+        rank = (
+            scores[used] ** _SCORE_POWER
+            * complete_box_iou(given, predicted).clamp(min=0) ** _IOU_POWER
+            * inside[:, used]
+        )
         if len(used):
             best, column = rank.max(dim=1)
             rows = (best > 0).nonzero()[:, 0]

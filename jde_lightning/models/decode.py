@@ -7,12 +7,12 @@ gathered for the boxes that survive. There is no time limit after which images s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from torchvision.ops import batched_nms, box_iou
+from torchvision.ops import batched_nms, box_iou, nms
 
 from jde_lightning.models.head import LateMaps, RawMaps
 from jde_lightning.structures import Detections
@@ -49,6 +49,15 @@ def anchor_points(
     return torch.cat(points), torch.cat(sizes)
 
 
+@lru_cache(maxsize=16)
+def _known_anchor_points(
+    shapes: tuple[tuple[int, int], ...], strides: tuple[int, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The anchor points, which are the same for all images of a size; nobody may write into them."""
+    with torch.inference_mode(False):
+        return anchor_points(shapes, strides, device)
+
+
 def boxes_from_distances(logits: torch.Tensor, points: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
     """Turn distributions of distances into boxes: the expected distance to each side, in cells of the level.
 
@@ -60,7 +69,7 @@ def boxes_from_distances(logits: torch.Tensor, points: torch.Tensor, sizes: torc
     Returns:
         ``(..., K, 4)`` float32 xyxy pixels.
     """
-    distribution = logits.float().unflatten(-1, (4, -1)).softmax(dim=-1)  # type: ignore[no-untyped-call]
+    distribution = logits.float().unflatten(-1, (4, -1)).softmax(dim=-1)
     bins = torch.arange(distribution.shape[-1], dtype=torch.float32, device=logits.device)
     # A product and a sum instead of a matmul: autocast would run a matmul in half precision.
     distances = (distribution * bins).sum(dim=-1) * sizes[:, None]
@@ -117,43 +126,47 @@ def decode(
     Raises:
         ValueError: if the maps have no embeddings and nothing computes them.
     """
-    if embeddings_at is None:
-        if not isinstance(raw, RawMaps):
-            msg = "these maps have no embeddings: pass embeddings_at, or detect by YOLO11JDE.detect"
-            raise ValueError(msg)
-        embeddings_at = partial(_looked_up, raw.embeddings)
-    scores, labels = raw.scores.float().sigmoid().max(dim=1)  # (B, A)
+    if embeddings_at is None and not isinstance(raw, RawMaps):
+        msg = "these maps have no embeddings: pass embeddings_at, or detect by YOLO11JDE.detect"
+        raise ValueError(msg)
+    logits = raw.scores.float()
+    several = logits.shape[1] > 1
+    # Looking for the likeliest of one class would take as long as the rest of these lines.
+    scores, labels = logits.sigmoid().max(dim=1) if several else (logits[:, 0].sigmoid(), None)  # (B, A)
     images, anchors = (scores > (conf if pooling == "best" else conf * _POOLED_SHARE)).nonzero(as_tuple=True)
-    scores, labels = scores[images, anchors], labels[images, anchors]
-    points, sizes = anchor_points(raw.shapes, strides, raw.boxes.device)
+    scores = scores[images, anchors]
+    labels = torch.zeros_like(images) if labels is None else labels[images, anchors]
+    points, sizes = _known_anchor_points(tuple(raw.shapes), tuple(strides), raw.boxes.device)
     boxes = boxes_from_distances(raw.boxes[images, :, anchors], points[anchors], sizes[anchors])
 
-    groups = torch.zeros_like(labels) if class_agnostic else labels
+    # Where there is one class, or all suppress each other, the plain suppression does without moving classes apart.
+    grouped = several and not class_agnostic
+    groups = labels if grouped else torch.zeros_like(labels)
     kept: list[torch.Tensor] = []
     same: list[torch.Tensor] = []
     start = 0
     for count in torch.bincount(images, minlength=len(raw.boxes)).tolist():
-        of_image = slice(start, start + count)
-        order = scores[of_image].argsort(descending=True, stable=True)[:max_candidates] + start
-        order = order[scores[order] > conf]
-        kept.append(order[batched_nms(boxes[order], scores[order], groups[order], iou)[:max_det]])
+        rows = slice(start, start + count)
+        order = scores[rows].argsort(descending=True, stable=True)[:max_candidates] + start
         if pooling == "mean":
-            same.append(_same_objects(kept[-1], of_image, boxes, scores, groups, iou))
+            order = order[scores[order] > conf]
+        candidates = boxes[order], scores[order]
+        left = batched_nms(*candidates, groups[order], iou) if grouped else nms(*candidates, iou)
+        kept.append(order[left[:max_det]])
+        if pooling == "mean":
+            same.append(_same_objects(kept[-1], rows, boxes, scores, groups, iou))
         start += count
 
     rows = torch.cat(kept)
     found, described_by = torch.cat(same, dim=1) if same else (rows, rows)
     places = images[described_by], anchors[described_by]
-    looks = F.normalize(embeddings_at(*places).float(), dim=1)
-    sums = looks.new_zeros((len(boxes), looks.shape[1]))
-    sums.index_add_(0, found, looks * scores[described_by, None])
-    embeddings = F.normalize(sums[rows], dim=1)
-    return _split(kept, boxes[rows], scores[rows], labels[rows], embeddings)
-
-
-def _looked_up(embeddings: torch.Tensor, images: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
-    """Rows of a dense map of embeddings ``(B, D, A)``."""
-    return embeddings[images, :, anchors]
+    looks = raw.embeddings[places[0], :, places[1]] if embeddings_at is None else embeddings_at(*places)
+    looks = F.normalize(looks.float(), dim=1)
+    if same:
+        sums = looks.new_zeros((len(boxes), looks.shape[1]))
+        sums.index_add_(0, found, looks * scores[described_by, None])
+        looks = F.normalize(sums[rows], dim=1)
+    return _split(kept, boxes[rows], scores[rows], labels[rows], looks)
 
 
 def _same_objects(

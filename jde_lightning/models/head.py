@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from jde_lightning._ultralytics import Detect
-from jde_lightning.models.reid_branch import ReIDBranch, ReIDKind
+from jde_lightning.models.reid_branch import ReIDBranch, ReIDKind, join_levels
 
 
 class RawMaps(NamedTuple):
@@ -107,6 +107,6 @@ class JDEHead(Detect):  # type: ignore[misc]  # taken as untyped, see pyproject.
         """Boxes, scores and shapes of :class:`RawMaps`."""
 
         def run(branch: nn.ModuleList) -> torch.Tensor:
-            return torch.cat([layers(x).flatten(2) for layers, x in zip(branch, features, strict=True)], dim=2)
+            return join_levels([layers(x) for layers, x in zip(branch, features, strict=True)])
 
         return run(self.cv2), run(self.cv3), tuple((x.shape[2], x.shape[3]) for x in features)

@@ -71,8 +71,7 @@ class ReIDBranch(nn.Module):
         """
         if self.fusion is not None:
             features = self.fusion(features)
-        maps = [layers(x).flatten(2) for layers, x in zip(self.levels, features, strict=True)]
-        return torch.cat(maps, dim=2)
+        return join_levels([layers(x) for layers, x in zip(self.levels, features, strict=True)])
 
 
 class LevelFusion(nn.Module):
@@ -113,6 +112,19 @@ class LevelFusion(nn.Module):
             others = [_resize(y, other - level) for other, y in enumerate(reduced) if other != level]
             mixed.append(x + expand(torch.stack(others).sum(dim=0)))
         return mixed
+
+
+def join_levels(maps: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Join the maps of all levels.
+
+    Args:
+        maps: per level ``(B, C, H, W)``.
+
+    Returns:
+        ``(B, C, A)``, the levels one after the other, each row by row. In memory the channels of an anchor point lie
+        together, as in channels-last maps: nothing is moved around, and taking few of many anchor points is cheap.
+    """
+    return torch.cat([x.flatten(2).transpose(1, 2) for x in maps], dim=1).transpose(1, 2)
 
 
 def branch_layout(names: Collection[str]) -> tuple[ReIDKind | None, bool]:

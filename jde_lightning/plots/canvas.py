@@ -177,3 +177,13 @@ def grid(pictures: Sequence[Picture], tile: int) -> Picture:
         top, left = index // columns * height, index % columns * width
         out[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return out
+
+
+def as_jpeg(picture: Picture, quality: int = 90) -> bytes:
+    """Encode a picture, as notebooks show it: ``IPython.display.Image(as_jpeg(picture))``.
+
+    Args:
+        picture: ``(H, W, 3)`` uint8 BGR.
+        quality: 0 to 100.
+    """
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -49,6 +49,46 @@ def plot_hota_over_epochs(
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="best")
     return figure
+
+
+def plot_losses(steps: Sequence[int], losses: Mapping[str, Sequence[float]], window: int = 9) -> Figure:
+    """Plot the terms of the loss over training, each in a panel of its own, because their sizes differ.
+
+    Args:
+        steps: ``(S,)`` optimiser steps.
+        losses: ``(S,)`` values by name; NaN where a term was not logged.
+        window: values that the thick line is the running median of; the thin one is what was logged.
+
+    Returns:
+        A figure that belongs to no pyplot state.
+
+    Raises:
+        ValueError: if a term has not one value per step.
+    """
+    x = np.asarray(steps, dtype=float)
+    figure = Figure(figsize=(2.9 * max(len(losses), 2), 2.7), layout="constrained")
+    if not losses:
+        figure.text(0.5, 0.5, "no loss was logged", ha="center", va="center")
+        return figure
+    for axes, (name, values) in zip(figure.subplots(1, len(losses), squeeze=False)[0], losses.items(), strict=True):
+        y = np.asarray(values, dtype=float)
+        if len(y) != len(x):
+            msg = f"{name} must have one value per step, got {len(y)} values and {len(x)} steps"
+            raise ValueError(msg)
+        known = np.isfinite(y)
+        axes.plot(x[known], y[known], color=WITH_APPEARANCE, alpha=0.35, lw=1)
+        axes.plot(x[known], _running_median(y[known], window), color=WITH_APPEARANCE, lw=2)
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _running_median(values: np.ndarray, window: int) -> np.ndarray:
+    """Median of each value and its neighbours; the window is cut off at the ends."""
+    half = window // 2
+    return np.array([np.median(values[max(0, k - half) : k + half + 1]) for k in range(len(values))])
 
 
 def _line(axes: Axes, x: np.ndarray, values: np.ndarray, color: str, name: str) -> None:

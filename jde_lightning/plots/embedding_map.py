@@ -55,9 +55,7 @@ def plot_embedding_map(
     figure = Figure(figsize=(8, _HEIGHT), layout="constrained")
     axes = figure.add_subplot()
     size = float(np.clip(4000 / len(rows), 6, 28))
-    axes.scatter(
-        xy[unknown, 0], xy[unknown, 1], s=0.6 * size, color="0.75", linewidths=0, label="no identity", zorder=1
-    )
+    axes.scatter(xy[unknown, 0], xy[unknown, 1], s=0.6 * size, color="0.75", linewidths=0, zorder=1)
     colors = np.array([as_rgb(identity_color(int(i))) for i in ids[known]]).reshape(-1, 3)
     axes.scatter(xy[known, 0], xy[known, 1], s=size, color=colors, linewidths=0.3, edgecolors="white", zorder=2)
     counted = f"{len(rows):,} embeddings, {len(np.unique(ids[known]))} identities"

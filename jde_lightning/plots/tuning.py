@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -92,4 +93,59 @@ def plot_parameter_importance(names: Sequence[str], importance: Sequence[float],
     axes.set_xlabel(f"share in the variance of {objective} over the trials (%)")
     axes.set_title("What mattered")
     axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def plot_tuning_landscape(
+    x: Sequence[float],
+    y: Sequence[float],
+    values: npt.NDArray[np.floating],
+    names: tuple[str, str],
+    objective: str,
+    marked: tuple[float, float] | None = None,
+) -> Figure:
+    """Plot the objective over two parameters, all others held: a plateau can be trusted, a lonely peak cannot.
+
+    Args:
+        x: ``(X,)`` values of the first parameter, ascending.
+        y: ``(Y,)`` values of the second parameter, ascending.
+        values: ``(Y, X)`` objective in 0..1; NaN where it was not measured.
+        names: of the two parameters.
+        objective: name of the objective.
+        marked: the setting in use, drawn as a ring.
+
+    Returns:
+        A figure that belongs to no pyplot state.
+
+    Raises:
+        ValueError: if the shape of the values is not that of the two axes.
+    """
+    score = 100 * np.asarray(values, dtype=float)
+    if score.shape != (len(y), len(x)):
+        msg = f"values must have shape ({len(y)}, {len(x)}) as y and x, got {score.shape}"
+        raise ValueError(msg)
+    figure = Figure(figsize=(1.6 + 0.75 * max(len(x), 4), 1.4 + 0.5 * max(len(y), 4)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(names[0])
+    axes.set_ylabel(names[1])
+    axes.set_title(f"{objective} (%)")
+    if not np.isfinite(score).any():
+        axes.text(0.5, 0.5, "nothing was measured", ha="center", va="center", transform=axes.transAxes)
+        return figure
+    image = axes.imshow(score, origin="lower", aspect="auto", cmap="viridis")
+    axes.set_xticks(range(len(x)), [f"{value:g}" for value in x])
+    axes.set_yticks(range(len(y)), [f"{value:g}" for value in y])
+    best = np.nanmax(score)
+    for row, column in np.argwhere(np.isfinite(score)):
+        value = score[row, column]
+        light = np.dot(image.cmap(float(image.norm(value)))[:3], (0.299, 0.587, 0.114)) > 0.55
+        weight = "bold" if value == best else "normal"
+        axes.text(
+            column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, fontweight=weight,
+            color="black" if light else "white",
+        )  # fmt: skip
+    if marked is not None:
+        place = [np.interp(at, axis, range(len(axis))) for at, axis in zip(marked, (x, y), strict=True)]
+        axes.scatter(*place, s=620, facecolors="none", edgecolors="#e4572e", linewidths=2.2, label="in use")
+        figure.legend(frameon=False, loc="outside lower right")
     return figure

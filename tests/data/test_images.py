@@ -10,6 +10,7 @@ from jde_lightning.data.images import (
     decode,
     image_size,
     letterbox,
+    letterbox_into,
     letterbox_shape,
     resize_long_side,
     tile_size,
@@ -136,3 +137,22 @@ def test_a_forgotten_image_lends_its_memory_to_the_next():
     images = [cache.get(key, load) for key in range(3)]
     assert spares[:2] == [None, None]
     assert spares[2] is images[0]
+
+
+@pytest.mark.parametrize(("width", "height", "size"), [(1920, 1080, 640), (60, 90, 96), (33, 200, 64), (641, 643, 320)])
+def test_fixed_size_that_fits_is_the_letterbox(width, height, size):
+    image = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    expected, box = letterbox(image, size)
+    padded, into = letterbox_into(image, *expected.shape[:2])
+    np.testing.assert_array_equal(padded, expected)
+    assert into == pytest.approx(box)
+
+
+@pytest.mark.parametrize(("width", "height", "gain", "left", "top"), [(100, 50, 0.64, 0, 32), (50, 200, 0.48, 20, 0)])
+def test_fixed_size_of_another_shape_is_filled_up(width, height, gain, left, top):
+    padded, box = letterbox_into(np.full((height, width, 3), 7, np.uint8), 96, 64)
+    assert padded.shape == (96, 64, 3)
+    assert box == pytest.approx((gain, left, top))
+    content = padded[top : 96 - top, left : 64 - left]
+    assert (content == 7).all()
+    assert (padded == 7).sum() == content.size

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 
 from jde_lightning.plots.colors import as_rgb, identity_color
-from jde_lightning.plots.curves import plot_hota_over_epochs
+from jde_lightning.plots.curves import plot_hota_over_epochs, plot_losses
 from jde_lightning.plots.tracks import plot_tracks_over_time
 
 
@@ -83,3 +83,21 @@ def test_pyplot_is_not_touched():
 
     code = "import sys, jde_lightning.plots; assert not {'matplotlib.pyplot', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_losses_have_a_panel_each_and_a_line_that_outliers_do_not_bend():
+    steps = list(range(5, 55, 5))
+    box = [3.0, 3.0, 3.0, 9.0, 3.0, 3.0, 3.0, np.nan, 3.0, 3.0]
+    figure = plot_losses(steps, {"box": box, "reid": [1.0] * 10}, window=3)
+    assert [axes.get_title() for axes in figure.axes] == ["box", "reid"]
+    logged, median = figure.axes[0].lines
+    assert max(logged.get_ydata()) == 9
+    assert list(median.get_ydata()) == [3.0] * 9
+    assert list(median.get_xdata()) == [step for step in steps if step != 40]
+
+
+def test_losses_of_nothing_and_of_other_steps():
+    assert plot_losses([], {}).texts[0].get_text() == "no loss was logged"
+    plot_losses([], {"box": []})
+    with pytest.raises(ValueError, match="box must have one value per step, got 1 values and 2 steps"):
+        plot_losses([1, 2], {"box": [1.0]})

@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from jde_lightning.plots.tuning import plot_parameter_importance, plot_tuning_history
+from jde_lightning.plots.tuning import plot_parameter_importance, plot_tuning_history, plot_tuning_landscape
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +79,22 @@ def test_importance_of_too_few_trials_says_so(tmp_path):
 def test_importance_needs_a_share_per_parameter():
     with pytest.raises(ValueError, match="one share per parameter is needed, got 2 names and 1 shares"):
         plot_parameter_importance(["a", "b"], [1.0], "HOTA")
+
+
+def test_the_landscape_has_a_cell_for_every_pair_of_values_and_marks_the_setting_in_use():
+    values = np.array([[0.40, 0.45], [0.41, np.nan], [0.39, 0.30]])
+    figure = plot_tuning_landscape([0.2, 0.4], [5, 10, 20], values, ("conf", "buffer"), "HOTA", marked=(0.3, 15))
+    axes = figure.axes[0]
+    assert np.ma.filled(axes.images[0].get_array(), np.nan) == pytest.approx(100 * values, nan_ok=True)
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("conf", "buffer", "HOTA (%)")
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["5", "10", "20"]
+    bold = [(text.get_position(), text.get_text()) for text in axes.texts if text.get_fontweight() == "bold"]
+    assert bold == [((1, 0), "45.0")]
+    assert np.asarray(axes.collections[0].get_offsets()) == pytest.approx(np.array([[0.5, 1.5]]))
+
+
+def test_the_landscape_of_nothing_says_so_and_a_wrong_shape_is_refused():
+    figure = plot_tuning_landscape([1, 2], [3], np.full((1, 2), np.nan), ("a", "b"), "HOTA")
+    assert figure.axes[0].texts[0].get_text() == "nothing was measured"
+    with pytest.raises(ValueError, match=r"shape \(1, 2\) as y and x, got \(2, 1\)"):
+        plot_tuning_landscape([1, 2], [3], np.zeros((2, 1)), ("a", "b"), "HOTA")
