@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -207,7 +207,7 @@ class BlockSearch:
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Multiply float32 matrices in float32: rounded to TF32 or bfloat16, other negatives would be the nearest."""
-    backends = (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None))
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None))
     if not all(hasattr(backend, "fp32_precision") for backend in backends):  # torch before 2.9
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")

@@ -37,8 +37,10 @@ def data_summary(indices: Mapping[str, FrameIndex | str]) -> Section:
             body.append(lack(index or "The configuration names no data."))
             continue
         summaries = summarize(index)
-        head = ("dataset", "images", "sequences", "objects", "objects per image", "identities", "with identity")
-        head += ("ignored", "other classes", "too hidden to learn", "missing images")
+        head = [
+            *("dataset", "images", "sequences", "objects", "objects per image", "identities", "with identity"),
+            *("ignored", "other classes", "too hidden to learn", "missing images"),
+        ]
         body.append(table(head, [(_cells(summary), "") for summary in summaries]))
         if split == "train":
             modes = (f"<p><b>{escape(s.name)}</b>: {escape(s.training_mode)}.</p>" for s in summaries)

@@ -44,7 +44,7 @@ def tracking(tracked: Tracked, sheet: ChartSheet) -> Section:
             [100 * getattr(sequence, kind)["HOTA"] for sequence in tracked.sequences]
             for kind in ("with_appearance", "motion_only")
         ]
-        body.append(sheet.add(paired_bars(names, *scores, "HOTA (%)")))
+        body.append(sheet.add(paired_bars(names, scores[0], scores[1], "HOTA (%)")))
     rows = [(_row(s.name, s.frames, s.people, s.with_appearance, s.motion_only), "") for s in tracked.sequences]
     if len(tracked.sequences) > 1:
         frames, people = (sum(getattr(s, name) for s in tracked.sequences) for name in ("frames", "people"))
@@ -62,8 +62,11 @@ def tracking(tracked: Tracked, sheet: ChartSheet) -> Section:
         "MOTA",
         "IDF1",
         "motion",
+        "IDSW",
+        "motion",
+        "FP",
+        "FN",
     )
-    head += ("IDSW", "motion", "FP", "FN")
     body.append(table(head, rows))
     body.append(
         '<p class="quiet">Percentages, and counts of switches, false positives and misses, equal to those of '

@@ -103,7 +103,8 @@ def frame_numbers(index: FrameIndex, positions: npt.NDArray[np.int64]) -> npt.ND
 
 def network_settings(run: Run) -> dict[str, Any]:
     """How the network of a run is used: as its validation did, in the words of :class:`Predictor`."""
-    model = run.config.get("model") if isinstance(run.config.get("model"), dict) else {}
+    written = run.config.get("model")
+    model = written if isinstance(written, dict) else {}
     settings = {name: model[name] for name in ("conf", "iou", "max_det") if isinstance(model.get(name), (int, float))}
     half = str(run.setting("trainer", "precision") or "").startswith("bf16")
     return {"conf": 0.001, **settings, "precision": "bf16" if half else "fp32"}
