@@ -122,6 +122,8 @@ def check_verb(words):
     parser = argparse.ArgumentParser(prog=verb, exit_on_error=False, allow_abbrev=False)
     module.add_arguments(parser)
     parser.error = lambda message: pytest.fail(f"jde-lightning {verb}: {message}")
+    if getattr(module, "TAKES_DATA_FLAGS", False):
+        rest, _ = cli._without_data_flags(rest)
     if getattr(module, "TAKES_FIT_ARGUMENTS", False):
         end = rest.index("--") if "--" in rest else len(rest)
         args = parser.parse_args(rest[:end])

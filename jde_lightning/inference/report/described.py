@@ -108,7 +108,7 @@ def _joined(groups: list[str], parts: Sequence[tuple[int, int, FrameAnnotations,
     """One table of the detections of all frames."""
     counts = [len(ids) for *_, ids in parts]
 
-    def column(values: list[float], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    def column(values: Sequence[float], dtype: type[np.generic]) -> npt.NDArray[Any]:
         return np.repeat(np.array(values, dtype), counts)
 
     frames = [frame for _, _, frame, _, _ in parts]
