@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     if args.tracker is not None:
         load_tracker_factory(args.tracker)
 
-    from jde_lightning.inference.load_predictor import load_predictor, tracker_factory_for
+    from jde_lightning.inference.predictor_loading import load_predictor, tracker_factory_for
     from jde_lightning.inference.tracking_run import track_sources
 
     speed = network_speed(args)
