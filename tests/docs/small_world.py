@@ -8,6 +8,7 @@ import torch
 from painted_people import paint
 from walking_people import EMBED_DIM
 
+from jde_lightning.inference.onnx_export import export_onnx
 from jde_lightning.inference.video import VideoWriter
 from jde_lightning.metrics.submission import SEQUENCE_LENGTHS
 from jde_lightning.models.network import YOLO11JDE
@@ -32,6 +33,7 @@ def write_world(folder: Path) -> None:
     for name in ("best.ckpt", "last.ckpt", *(f"runs/{run}/version_0/checkpoints/best.ckpt" for run in RUNS)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         _weights(folder / name)
+    export_onnx(folder / "best.ckpt", folder / "model.onnx", dynamic_size=True)
     for name in ("results", "results_of_halves", "results_of_classes", "results_of_all"):
         (folder / name).mkdir()
     for name in ("MOT17-02-FRCNN", "MOT17-09-FRCNN"):
