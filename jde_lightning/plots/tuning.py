@@ -135,17 +135,17 @@ def plot_tuning_landscape(
     image = axes.imshow(score, origin="lower", aspect="auto", cmap="viridis")
     axes.set_xticks(range(len(x)), [f"{value:g}" for value in x])
     axes.set_yticks(range(len(y)), [f"{value:g}" for value in y])
-    best = np.nanmax(score)
+    low, best = float(np.nanmin(score)), float(np.nanmax(score))
     for row, column in np.argwhere(np.isfinite(score)):
         value = score[row, column]
-        light = np.dot(image.cmap(float(image.norm(value)))[:3], (0.299, 0.587, 0.114)) > 0.55
+        light = np.dot(image.cmap((value - low) / max(best - low, 1e-9))[:3], (0.299, 0.587, 0.114)) > 0.55
         weight = "bold" if value == best else "normal"
         axes.text(
             column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, fontweight=weight,
             color="black" if light else "white",
         )  # fmt: skip
     if marked is not None:
-        place = [np.interp(at, axis, range(len(axis))) for at, axis in zip(marked, (x, y), strict=True)]
-        axes.scatter(*place, s=620, facecolors="none", edgecolors="#e4572e", linewidths=2.2, label="in use")
+        across, up = (float(np.interp(at, axis, range(len(axis)))) for at, axis in zip(marked, (x, y), strict=True))
+        axes.scatter([across], [up], s=620, facecolors="none", edgecolors="#e4572e", linewidths=2.2, label="in use")
         figure.legend(frameon=False, loc="outside lower right")
     return figure
