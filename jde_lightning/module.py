@@ -284,7 +284,9 @@ class JDEModule(pl.LightningModule):
             torch.save(values, temporary)
         return path
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
+    def validation_step(  # type: ignore[override]  # the type that the callbacks take, instead of a mapping
+        self, batch: Batch, batch_idx: int
+    ) -> ValidationOutput:
         """Detect in the batch once, for all metrics."""
         detections = [
             Detections(letterbox.to_image(found.boxes), found.scores, found.labels, found.embeddings)
@@ -292,7 +294,7 @@ class JDEModule(pl.LightningModule):
         ]
         return ValidationOutput(frames=batch["frames"], detections=detections)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:
+    def test_step(self, batch: Batch, batch_idx: int) -> ValidationOutput:  # type: ignore[override]
         """As :meth:`validation_step`."""
         return self.validation_step(batch, batch_idx)
 
@@ -323,7 +325,7 @@ class JDEModule(pl.LightningModule):
             part.eval()
         return self
 
-    def freeze(self, layers: int, branches: Sequence[str] = ()) -> bool:
+    def freeze(self, layers: int, branches: Sequence[str] = ()) -> bool:  # type: ignore[override]
         """Stop training parts of the network, beside those that never train, until the next call says otherwise.
 
         Args:

@@ -50,4 +50,3 @@ def _page(title: str, modules: list[str]) -> str:
             lines += [" ".join((importlib.import_module(module).__doc__ or "").split("\n\n")[0].split()), ""]
         lines += [f"::: {path}\n" for path in public_names(module)]
     return "\n".join(lines)
-

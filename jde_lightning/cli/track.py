@@ -138,4 +138,5 @@ def _warm_up(predictor: Predictor | OnnxPredictor, sources: Sequence[FrameSource
         first = None if source.live else next(iter(source), None)
         if first is not None and first.image.shape not in warm:
             warm.add(first.image.shape)
-            predictor.warm_up(*first.image.shape[:2], batch_size)
+            height, width = first.image.shape[:2]
+            predictor.warm_up(height, width, batch_size)

@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from jde_lightning.inference.drawing import Trails, draw_annotations, draw_detections, draw_tracks
     from jde_lightning.inference.embedding_collection import collect_embeddings
     from jde_lightning.inference.embedding_table import EmbeddingTable, read_embeddings
+    from jde_lightning.inference.frames import Frame, FrameSource
     from jde_lightning.inference.interop import (
         detections_from_supervision,
         detections_from_ultralytics,
@@ -121,7 +122,7 @@ if TYPE_CHECKING:
     from jde_lightning.inference.onnx_export import export_onnx
     from jde_lightning.inference.onnx_predictor import OnnxPredictor
     from jde_lightning.inference.predictor import Predictor
-    from jde_lightning.inference.sources import Frame, FrameSource, open_source, open_sources
+    from jde_lightning.inference.sources import open_source, open_sources
     from jde_lightning.inference.tracker_config import load_tracker_factory
     from jde_lightning.inference.tracking_run import TrackingSummary, track_source, track_sources
     from jde_lightning.inference.video import VideoWriter

@@ -160,7 +160,8 @@ def write_cache(path: Path, cache: DetectionCache) -> None:
         parts = (d.embeddings for d in found if len(d) and d.embeddings is not None)
         arrays["embeddings"] = np.concatenate([empty.embeddings, *parts])
     with written_whole(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
+        named: dict[str, Any] = arrays  # the other keywords of numpy's function have other types
+        np.savez(file, meta=np.array(json.dumps(meta)), **named)
 
 
 def read_cache(path: Path, weights: Path | None = None, settings: Mapping[str, Any] | None = None) -> DetectionCache:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from jde_lightning.errors import InputError
 from jde_lightning.inference.cache import CachedSequence, CacheOrigin, file_sha256
-from jde_lightning.inference.sources import FrameSource
+from jde_lightning.inference.frames import FrameSource
 from jde_lightning.structures import Detections
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def origin_of_network(predictor: Predictor | OnnxPredictor, weights: Path) -> Ca
         predictor: that will detect.
         weights: the file that it was made from.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "image_size": predictor.image_size,
         "conf": predictor.conf,
         "iou": predictor.iou,
@@ -67,7 +67,7 @@ def detect_sequences(
         return [_detect(source, predictor, batch_size, bar) for source in sources]
 
 
-def _detect(source: FrameSource, predictor: Predictor | OnnxPredictor, batch_size: int, bar: tqdm) -> CachedSequence:  # type: ignore[type-arg]
+def _detect(source: FrameSource, predictor: Predictor | OnnxPredictor, batch_size: int, bar: tqdm) -> CachedSequence:
     """Run the network over one source."""
     bar.set_postfix_str(source.name)
     numbers: list[int] = []

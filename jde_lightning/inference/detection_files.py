@@ -126,8 +126,7 @@ def _read(
     whole = Detections(
         ltwh_to_xyxy(boxes)[order],
         columns["score"][order],
-        None,
-        columns["embedding"][order] if "embedding" in columns else None,
+        embeddings=columns["embedding"][order] if "embedding" in columns else None,
     )
     sorted_frames = columns["frame"][order]
     starts, ends = (np.searchsorted(sorted_frames, frames, side).tolist() for side in ("left", "right"))

@@ -95,7 +95,7 @@ def draw_tracks(
     if len(class_names) > 1:
         texts = [f"{t} {class_name(int(k), class_names)}" for t, k in zip(texts, tracks.labels, strict=True)]
     scale = font_scale(drawn) * 1.4
-    anchors = _place_labels(drawn, tracks, texts, order[::-1], scale)
+    anchors = _place_labels(drawn, tracks, texts, order[::-1].tolist(), scale)
     for row in order:
         draw_label(drawn, texts[row], anchors[row], identity_color(int(tracks.ids[row])), scale)
     if frame_number is not None:

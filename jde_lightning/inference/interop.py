@@ -79,9 +79,9 @@ def detections_from_supervision(found: supervision.Detections) -> Detections:
         InputError: if there are no confidences.
     """
     embeddings = found.data.get(EMBEDDING_FIELD)
-    return Detections(
-        found.xyxy, _confidences(found), found.class_id, None if embeddings is None else _unit_norm(embeddings)
-    )
+    labels: Any = found.class_id
+    boxes: Any = found.xyxy
+    return Detections(boxes, _confidences(found), labels, None if embeddings is None else _unit_norm(embeddings))
 
 
 def tracks_from_supervision(found: supervision.Detections, first_id: int = 1) -> Tracks:
@@ -111,7 +111,8 @@ def tracks_from_supervision(found: supervision.Detections, first_id: int = 1) ->
     indices = np.asarray(found.data.get(INDEX_FIELD, np.arange(n)))
     scores = _confidences(found)
     rows = ids >= first_id
-    return Tracks(found.xyxy[rows], ids[rows] + (first_id <= 0), scores[rows], labels[rows], indices[rows])
+    boxes: Any = found.xyxy
+    return Tracks(boxes[rows], ids[rows] + (first_id <= 0), scores[rows], labels[rows], indices[rows])
 
 
 def to_rows(found: Detections | Tracks) -> FloatArray:
@@ -124,7 +125,7 @@ def to_rows(found: Detections | Tracks) -> FloatArray:
         Detections: ``(N, 6)`` float32 ``x1, y1, x2, y2, score, class``. Tracks: ``(M, 7)`` float32
         ``x1, y1, x2, y2, id, score, class``, the order of Ultralytics' ``Results.boxes.data``.
     """
-    columns = [found.boxes, found.scores[:, None], found.labels[:, None]]
+    columns: list[Any] = [found.boxes, found.scores[:, None], found.labels[:, None]]
     if isinstance(found, Tracks):
         columns.insert(1, found.ids[:, None])
     return np.concatenate(columns, axis=1, dtype=np.float32)
@@ -143,7 +144,7 @@ def detections_from_ultralytics(results: Any, embeddings: Any = None) -> Detecti
     Raises:
         InputError: if the rows have neither 6 nor 7 columns, or the embeddings are not as many as the boxes.
     """
-    rows = _rows(results)
+    rows: Any = _rows(results)  # Detections makes integers of the classes
     return Detections(
         rows[:, :4], rows[:, -2], rows[:, -1], None if embeddings is None else _unit_norm(_as_array(embeddings))
     )
@@ -161,7 +162,7 @@ def tracks_from_ultralytics(results: Any) -> Tracks:
     Raises:
         InputError: if the rows have neither 6 nor 7 columns.
     """
-    rows = _rows(results)
+    rows: Any = _rows(results)  # Tracks makes integers of ids and classes
     if rows.shape[1] == 6:
         return Tracks.empty()
     return Tracks(rows[:, :4], rows[:, 4], rows[:, 5], rows[:, 6], np.arange(len(rows)))
@@ -179,7 +180,7 @@ def tracks_from_rows(rows: Any) -> Tracks:
     Raises:
         InputError: if there are rows with another number of columns.
     """
-    array = np.asarray(rows, dtype=np.float64)
+    array: Any = np.asarray(rows, dtype=np.float64)  # Tracks makes integers of what must be some
     if not array.size:
         return Tracks.empty()
     if array.ndim != 2 or array.shape[1] != 8:

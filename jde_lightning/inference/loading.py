@@ -128,7 +128,7 @@ def _keep_class(network: YOLO11JDE, index: int) -> None:
         new = nn.Conv2d(old.in_channels, 1, 1)
         with torch.no_grad():
             new.weight.copy_(old.weight[index : index + 1])
-            new.bias.copy_(old.bias[index : index + 1])
+            new.bias.copy_(old.bias[index : index + 1])  # type: ignore[union-attr]  # it has one
         branch[2] = new
     head.nc, head.no = 1, 1 + 4 * head.reg_max
     network.num_classes, network.class_names = 1, [network.class_names[index]]

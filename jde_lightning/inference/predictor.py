@@ -68,7 +68,7 @@ class Predictor:
     ) -> None:
         check_options(image_size, conf, iou, max_det)
         self.device = _device(device)
-        self.network = network.fused().to(self.device, memory_format=torch.channels_last)
+        self.network = network.fused().to(self.device).to(memory_format=torch.channels_last)
         self.image_size = image_size
         self.conf, self.iou, self.max_det = conf, iou, max_det
         self.precision: Literal["fp32", "bf16"] = precision

@@ -113,7 +113,8 @@ def select_detections(
 def unit_norm(embeddings: npt.NDArray[Any]) -> FloatArray:
     """Scale the rows of ``(N, D)`` to unit norm; zeros stay zeros."""
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return (embeddings / np.maximum(norms, 1e-12)).astype(np.float32)
+    unit: FloatArray = (embeddings / np.maximum(norms, 1e-12)).astype(np.float32)
+    return unit
 
 
 def _same_objects(

@@ -148,7 +148,7 @@ def _on_the_way(switch: IdentitySwitch, pairs: ConsideredPairs) -> list[int]:
     mask = (pairs.track_ids == switch.old_track) & (pairs.frames >= switch.frame_before)
     rows = np.flatnonzero(mask & (pairs.frames < switch.frame))
     cost = _cost(pairs)[rows]
-    matched = np.array([pairs.outcome(row) == MATCHED for row in rows], bool)
+    matched = np.array([pairs.outcome(row) == MATCHED for row in rows.tolist()], np.bool_)
     order = np.lexsort((cost, ~matched, pairs.frames[rows]))
     _, first = np.unique(pairs.frames[rows][order], return_index=True)
     return rows[order][first].tolist()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 from jde_lightning.metrics.switches import KINDS, IdentitySwitch
 from jde_lightning.plots.pages import document, figures, table
@@ -110,7 +111,9 @@ def page(title: str, counts: dict[str, int], views: Sequence[SwitchView], drawn:
 def kinds_table(counts: dict[str, int], views: Sequence[SwitchView]) -> str:
     """Table of the kinds of switches in each sequence; arguments as for :func:`page`."""
     kinds = Counter((view.sequence, view.switch.kind) for view in views)
-    rows = [[escape(name), *(kinds[name, kind] for kind in KINDS), number] for name, number in counts.items()]
+    rows: list[list[Any]] = [
+        [escape(name), *(kinds[name, kind] for kind in KINDS), number] for name, number in counts.items()
+    ]
     if len(rows) > 1:
         rows.append(["all", *(sum(row[column] for row in rows) for column in range(1, len(KINDS) + 2))])
     meanings = "; ".join(f"<b>{kind}</b>: {text}" for kind, text in KINDS.items())

@@ -133,8 +133,8 @@ def _switches(
     size = _frame_size(files, found, gt)
     for name, rows in [("", (gt, result))] if classes is None else rows_by_class(gt, result, classes):
         switches, matches = identity_switches(*rows, benchmark)
-        by_frame = (part[np.argsort(part.frames, kind="stable")] for part in rows)
-        scene = SwitchScene(files.name, name, *by_frame, matches, found, size, diary)
+        by_frame = [part[np.argsort(part.frames, kind="stable")] for part in rows]
+        scene = SwitchScene(files.name, name, by_frame[0], by_frame[1], matches, found, size, diary)
         yield from ((scene, switch) for switch in switches)
 
 

@@ -147,7 +147,7 @@ def track_source(
     with ExitStack() as stack:
         run = _Run(stack, source, tracker, detector.class_names, output, video, pictures, explain)
         paint = stack.enter_context(Stage(run.paint, size, "paint"))
-        track = stack.enter_context(Stage(lambda found: paint.put(run.track(*found)), size, "track"))
+        track: Stage[Any] = stack.enter_context(Stage(lambda found: paint.put(run.track(*found)), size, "track"))
         ahead = stack.enter_context(ReadAhead(run.times.iterate("read", source), size, source.live, source.stop))
         try:
             while batch := ahead.take(size):

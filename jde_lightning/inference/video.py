@@ -151,7 +151,7 @@ class _PyAVEncoder:
         self._container: Any = av.open(str(path), mode="w", format="mp4", options={"movflags": "+faststart"})
         rate = Fraction(frame_rate).limit_denominator(1001)
         self._frame_time = 1 / rate
-        self._stream = self._container.add_stream(codec, rate=rate)
+        self._stream: Any = self._container.add_stream(codec, rate=rate)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         if codec == "libx264":

@@ -14,7 +14,7 @@ from jde_lightning.models.head import RawMaps
 from jde_lightning.structures import Detections, FloatArray, IntArray
 
 _SCORE_POWER, _IOU_POWER = 0.5, 6.0
-"""Of the task-aligned assigner in training (TOOD, section 3.2, with ultralytics' exponents)."""
+"""Of the task-aligned assigner in training (arXiv:2108.07755, section 3.2, with ultralytics' exponents)."""
 
 
 def describe_boxes(

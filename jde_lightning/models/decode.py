@@ -7,6 +7,7 @@ gathered for the boxes that survive. There is no time limit after which images s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
@@ -46,6 +47,15 @@ def anchor_points(
         points.append(torch.stack((grid_x, grid_y), dim=-1).view(-1, 2) * stride)
         sizes.append(torch.full((height * width,), float(stride), device=device))
     return torch.cat(points), torch.cat(sizes)
+
+
+@lru_cache(maxsize=16)
+def _known_anchor_points(
+    shapes: tuple[tuple[int, int], ...], strides: tuple[int, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The anchor points, which are the same for all images of a size; nobody may write into them."""
+    with torch.inference_mode(False):
+        return anchor_points(shapes, strides, device)
 
 
 def boxes_from_distances(logits: torch.Tensor, points: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
@@ -119,14 +129,18 @@ def decode(
     if embeddings_at is None and not isinstance(raw, RawMaps):
         msg = "these maps have no embeddings: pass embeddings_at, or detect by YOLO11JDE.detect"
         raise ValueError(msg)
-    scores, labels = raw.scores.float().sigmoid().max(dim=1)  # (B, A)
+    logits = raw.scores.float()
+    several = logits.shape[1] > 1
+    # Looking for the likeliest of one class would take as long as the rest of these lines.
+    scores, labels = logits.sigmoid().max(dim=1) if several else (logits[:, 0].sigmoid(), None)  # (B, A)
     images, anchors = (scores > (conf if pooling == "best" else conf * _POOLED_SHARE)).nonzero(as_tuple=True)
-    scores, labels = scores[images, anchors], labels[images, anchors]
-    points, sizes = anchor_points(raw.shapes, strides, raw.boxes.device)
+    scores = scores[images, anchors]
+    labels = torch.zeros_like(images) if labels is None else labels[images, anchors]
+    points, sizes = _known_anchor_points(tuple(raw.shapes), tuple(strides), raw.boxes.device)
     boxes = boxes_from_distances(raw.boxes[images, :, anchors], points[anchors], sizes[anchors])
 
     # Where there is one class, or all suppress each other, the plain suppression does without moving classes apart.
-    grouped = raw.scores.shape[1] > 1 and not class_agnostic
+    grouped = several and not class_agnostic
     groups = labels if grouped else torch.zeros_like(labels)
     kept: list[torch.Tensor] = []
     same: list[torch.Tensor] = []

@@ -47,7 +47,7 @@ class LateMaps(NamedTuple):
     shapes: tuple[tuple[int, int], ...]
 
 
-class JDEHead(Detect):
+class JDEHead(Detect):  # type: ignore[misc]  # taken as untyped, see pyproject.toml
     """YOLO11's head plus the Re-ID branch ``cv4``.
 
     Args:

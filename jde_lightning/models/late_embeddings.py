@@ -10,7 +10,8 @@ output there, which is not 0, has to become 0 before the second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +66,7 @@ def embeddings_at(
         if dense_share is not None and len(rows) >= dense_share * size * len(x):
             found = layers(x).flatten(2)[images[rows], :, cells]
         else:
-            parts = zip(images[rows].split(_CHUNK), cells.split(_CHUNK), strict=True)
+            parts = zip(images[rows].split(_CHUNK), cells.split(_CHUNK), strict=True)  # type: ignore[no-untyped-call]
             found = torch.cat([_late(layers, x, *part) for part in parts])
         if result is None:
             result = found.new_empty((len(wanted), found.shape[1]))
@@ -111,13 +112,14 @@ def _neighbourhoods(x: torch.Tensor, images: torch.Tensor, cells: torch.Tensor) 
     # No copy where the map is channels-last, as it is in inference.
     lines = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
     places = (images[:, None, None] * height + rows) * width + columns
-    patches = lines.index_select(0, places.flatten()).unflatten(0, places.shape)
+    patches = lines.index_select(0, places.flatten()).view(*places.shape, x.shape[1])
     return patches.masked_fill(~inside[..., None], 0).permute(0, 3, 1, 2), inside
 
 
 def _unpadded(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Run a block without the padding of its convolutions, so that a 3x3 convolution takes a cell from each side."""
-    for layer in [block] if isinstance(block, Conv) else block.children():
+    layers: Iterable[Any] = [block] if isinstance(block, Conv) else block.children()
+    for layer in layers:
         conv = layer.conv
         x = F.conv2d(x, conv.weight, conv.bias, groups=conv.groups)
         x = layer.act(layer.bn(x))

@@ -14,6 +14,7 @@ on noise but speak on people.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -173,7 +174,8 @@ def _block(source: Mapping[str, torch.Tensor], layer: str, x: torch.Tensor) -> t
 def _head_inputs(network: nn.Module) -> list[torch.Tensor]:
     """Return what the head receives, level by level, from images of noise."""
     received: list[list[torch.Tensor]] = []
-    hook = network.model[-1].register_forward_pre_hook(lambda _, inputs: received.append(inputs[0]))
+    layers: Any = network.model
+    hook = layers[-1].register_forward_pre_hook(lambda _, inputs: received.append(inputs[0]))
     was_training = network.training
     network.eval()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -67,7 +67,7 @@ class YOLO11JDE(nn.Module):
             msg = f"unknown embedding_pooling {embedding_pooling!r}; choose one of {known}"
             raise InputError(msg)
         detector = DetectionModel(yolo11(scale, num_classes), ch=3, verbose=False)
-        self.model: nn.Sequential = detector.model
+        self.model: Any = detector.model  # nn.Sequential, whose layers have attributes that torch's types do not know
         self.model[-1] = _replace_head(self.model[-1], embed_dim, reid_branch, reid_fusion)
         self.scale = scale
         self.num_classes = num_classes
@@ -112,6 +112,7 @@ class YOLO11JDE(nn.Module):
         outputs: list[torch.Tensor | None] = []
         x = images
         for layer in list(self.model)[:-1]:
+            inputs: Any
             if isinstance(layer.f, int):
                 inputs = x if layer.f == -1 else outputs[layer.f]
             else:

@@ -25,5 +25,6 @@ def share_norm_statistics(network: nn.Module) -> None:
         return
     whole = torch.cat(statistics)
     dist.broadcast(whole, src=0)
-    for mine, first in zip(statistics, whole.split([len(one) for one in statistics]), strict=True):
+    parts = whole.split([len(one) for one in statistics])  # type: ignore[no-untyped-call]
+    for mine, first in zip(statistics, parts, strict=True):
         mine.copy_(first)

@@ -6,7 +6,7 @@ Which variant suits what, with parameters and FLOPs: ``docs/reid_branches.md``.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -93,7 +93,8 @@ class LevelFusion(nn.Module):
         super().__init__()
         self.reduce = nn.ModuleList(Conv(c, width, 1) for c in channels)
         self.expand = nn.ModuleList(Conv(width, c, 1, act=False) for c in channels)
-        for layer in self.expand:
+        layers: Any = self.expand  # of ultralytics' Conv
+        for layer in layers:
             nn.init.zeros_(layer.bn.weight)
 
     def forward(self, features: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -148,6 +148,8 @@ def _is_folded(name: str, norm: nn.Module, taken: set[str]) -> bool:
     """
     if not isinstance(norm, nn.BatchNorm2d) or f"{name}.running_var" not in taken:
         return False
+    if norm.running_mean is None or norm.running_var is None:
+        return False
     gain = norm.weight / (norm.running_var + norm.eps).sqrt()
     return bool((norm.running_mean == 0).all() and torch.allclose(gain, torch.ones_like(gain), atol=1e-5))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
@@ -41,8 +39,7 @@ class ChartSheet:
         """
         self._count += 1
         name = name or f"chart-{self._count}"
-        # In a script element only an end tag ends the text.
-        text = re.sub("<(?=/|!)", r"\\u003c", figure.to_json())
+        text = figure.to_json()  # Plotly escapes what could end a script element
         return (
             f'<div class="chart" id="{name}" style="min-height: {figure.layout.height}px"></div>'
             f'<script type="application/json" data-chart="{name}">{text}</script>'

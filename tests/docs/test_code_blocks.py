@@ -186,7 +186,10 @@ def check_extras(words):
         ("jde-lightning ablate configs/ablations/table2 -- --data.rot x", "rot"),
         ("jde-lightning trak a.mp4", "no verb trak"),
         ("python benchmarks/estimate_step.py --gpu 3", "no option --gpu"),
-        ("sbatch configs/cluster/slurm_single_node.sbatch --config configs/quickstart.yaml --trainer.device 2", "device"),
+        (
+            "sbatch configs/cluster/slurm_single_node.sbatch --config configs/quickstart.yaml --trainer.device 2",
+            "device",
+        ),
         ("conda install x", "OTHERS"),
         ('pip install -e ".[vidoe]"', "vidoe"),
     ],
@@ -248,19 +251,33 @@ def shrunk(verb, words):
 def test_options_and_keys_in_the_text_exist():
     options = {"--help", "--debug", "--version", "--config", "--print_config"}
     for verb in cli._OWN_VERBS:
-        options |= {option for action in command_line_reference.parser_of(verb)._actions for option in action.option_strings}
+        options |= {
+            option for action in command_line_reference.parser_of(verb)._actions for option in action.option_strings
+        }
     parser = fit_parser.fit_parser()
     for action in parser._actions:
         options |= set(action.option_strings)
     theirs = {  # of other programs
         *("--signal", "--time", "--nodes", "--requeue", "--exclusive", "--gpus-per-node", "--ntasks-per-node", "--mem"),
         *("--partition", "--account", "--qos", "--gpus-per-task", "--ipc", "--pid"),
-        *("--logdir", "--cpus-per-task", "--no-deps", "--strict", "--me", "--hold", "--dependency", "--exclude", "--export"),
+        *(
+            "--logdir",
+            "--cpus-per-task",
+            "--no-deps",
+            "--strict",
+            "--me",
+            "--hold",
+            "--dependency",
+            "--exclude",
+            "--export",
+        ),
     }
     wrong = []
     for page in PAGES:
         for piece in inline_code(page):
-            if re.match(r"(\.\.\. |jde-lightning|python|pip|sbatch|torchrun|srun|docker|singularity|apptainer|trtexec)", piece):
+            if re.match(
+                r"(\.\.\. |jde-lightning|python|pip|sbatch|torchrun|srun|docker|singularity|apptainer|trtexec)", piece
+            ):
                 continue
             for option in re.findall(r"(?<![\w-])--[a-z][\w.-]*", piece):
                 of_class = re.match(r"--(data\.train|data\.val|model\.\w+|tracking_hota\.tracker)\.", option)

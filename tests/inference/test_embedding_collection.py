@@ -123,6 +123,15 @@ def test_both_readers_and_both_formats_agree(tmp_path):
     pd.testing.assert_frame_equal(*frames)
 
 
+def test_several_row_groups_are_one_table(tmp_path, monkeypatch):
+    pq = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("jde_lightning.inference.embedding_files.ParquetWriter._GROUP", 4)
+    table = collect(tmp_path / "table.parquet")
+    assert pq.read_metadata(table.path).num_row_groups == 3
+    assert table.embeddings.tolist() == np.concatenate([found.embeddings for found in FOUND]).tolist()
+    assert table.sequences.tolist() == ["s"] * 6 + ["t"] * 3 + ["E/s", ""]
+
+
 def test_only_identified(path):
     table = collect(path, only_identified=True)
     assert table.annotated_ids.tolist() == [8, 7, 8, 7, 7, 7]
@@ -216,6 +225,7 @@ print(peak(410), peak(2000))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in other units elsewhere")
 def test_memory_does_not_grow_with_the_frames(path):
     """2000 frames hold 80 MB of embeddings; writing them takes what 410 frames take, two row groups of Parquet."""

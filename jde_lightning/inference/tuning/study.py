@@ -161,12 +161,12 @@ def search(
                 bar.set_postfix_str(f"{objective} {100 * _best_value(study, value_before):.2f}", refresh=False)
                 bar.update()
     best = _best(study)
-    better = best is not None and best.value > value_before
+    better = best is not None and _value(best) > value_before
     return StudyResult(
         before=before,
         after=before.updated(best.user_attrs[_ARGUMENTS]) if best is not None and better else before,
         value_before=value_before,
-        value_after=float(best.value) if best is not None and better else value_before,
+        value_after=_value(best) if best is not None and better else value_before,
         trials=[_record(trial) for trial in study.get_trials(deepcopy=False) if trial.values],
         importance=_importance(study, seed),
         new_trials=done - len(finished),
@@ -290,13 +290,18 @@ def _inside(space: SearchSpace, arguments: dict[str, Any]) -> dict[str, Any]:
 def _best(study: Study) -> FrozenTrial | None:
     """The best finished trial."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
-    return max(complete, key=lambda trial: trial.value, default=None)
+    return max(complete, key=_value, default=None)
+
+
+def _value(trial: FrozenTrial) -> float:
+    """What a finished trial reached."""
+    return float(trial.values[0])
 
 
 def _best_value(study: Study, before: float) -> float:
     """The best value so far, that before the search included."""
     best = _best(study)
-    return before if best is None else max(before, float(best.value))
+    return before if best is None else max(before, _value(best))
 
 
 def _record(trial: FrozenTrial) -> TrialRecord:

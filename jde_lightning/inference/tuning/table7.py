@@ -10,7 +10,7 @@ from pathlib import Path
 from jde_lightning.files import written_whole
 from jde_lightning.inference.tuning.evaluation import TrackerChoice
 from jde_lightning.inference.tuning.plan_run import TuningOutcome
-from jde_lightning.metrics.folders import Scores
+from jde_lightning.metrics.scores import Scores
 
 METRICS = ("HOTA", "MOTA", "IDF1")
 

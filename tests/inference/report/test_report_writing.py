@@ -111,6 +111,8 @@ def test_embedding_values_are_those_of_the_references(made):
     described = describe_observed(opened, observe(opened, index))
     pairs = {(int(g), int(i)) for g, i in zip(described.group_of, described.annotated_ids, strict=True)}
     assert len(np.unique(described.identities)) == len(pairs) == 12
+    # all boxes but the stray one of each frame show somebody, and lie within a pixel or two of the annotation
+    assert len(described) == sum(len(detections) - 1 for part in made[4].values() for detections in part)
     assert described.times.max() == pytest.approx(FRAMES / 10)
     expected = silhouette_score(described.embeddings, described.identities, metric="cosine")
     assert f"Mean over all detections {expected:.3f}" in page.sections["distances"]
