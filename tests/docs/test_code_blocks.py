@@ -32,8 +32,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 # programs of others; their arguments are theirs, but files of the repository that they name must exist
 OTHERS = {
-    *(".", "bash", "cd", "docker", "export", "git", "jupyter", "kubectl", "mkdir", "mkdocs", "pip", "pytest", "python", "python3"),
-    *("sbatch", "squeue", "tail", "tar", "tensorboard", "unzip", "pre-commit", "ruff"),
+    *(".", "bash", "cd", "docker", "export", "git", "kubectl", "mkdir", "mkdocs", "pip", "pytest", "python", "python3"),
+    *("jupyter", "sbatch", "squeue", "tail", "tar", "tensorboard", "unzip", "pre-commit", "ruff"),
 }
 # verbs that are executed on the small world, with what makes them small
 EXECUTED = {
