@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from jde_lightning._ultralytics import Detect
+from jde_lightning.inference.kept_memory import keep_freed_memory
 from jde_lightning.models import YOLO11JDE, RawMaps, decode
 from jde_lightning.models.compiling import CompiledForward
 from jde_lightning.models.late_embeddings import embeddings_at
@@ -212,6 +213,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
+    keep_freed_memory()  # as the verbs do
     torch.set_num_threads(arguments.threads)
     {"modes": modes, "gather": gather, "select": select}[arguments.what](arguments)
 

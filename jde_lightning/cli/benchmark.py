@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     from jde_lightning.errors import InputError
     from jde_lightning.files import written_whole
     from jde_lightning.inference.environment import describe_environment
+    from jde_lightning.inference.kept_memory import keep_freed_memory
     from jde_lightning.inference.predictor_loading import load_predictor, tracker_factory_for
     from jde_lightning.inference.speed import FirstFrames, measure_end_to_end, measure_stages
     from jde_lightning.inference.tracker_config import load_tracker_factory
@@ -101,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         whole, path = _open(args.source, args.frames, folder)
         if args.tracker is not None:
             load_tracker_factory(args.tracker)
+        keep_freed_memory()
         predictor = load_predictor(
             args.weights,
             image_size=args.imgsz,

@@ -100,8 +100,10 @@ def run(args: argparse.Namespace) -> int:
     from jde_lightning.inference.cache_building import origin_of_network
     from jde_lightning.inference.embedding_collection import collect_embeddings
     from jde_lightning.inference.embedding_table import crops_path
+    from jde_lightning.inference.kept_memory import keep_freed_memory
     from jde_lightning.inference.predictor import Predictor
 
+    keep_freed_memory()
     predictor = Predictor.from_checkpoint(
         args.weights,
         image_size=args.imgsz,

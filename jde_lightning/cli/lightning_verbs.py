@@ -48,6 +48,7 @@ from jde_lightning.cli.resuming import HELP, WORDS, Start, check_same_network, f
 from jde_lightning.cli.run_logs import run_loggers
 from jde_lightning.datamodule import JDEDataModule
 from jde_lightning.errors import InputError
+from jde_lightning.inference.kept_memory import keep_freed_memory
 from jde_lightning.module import JDEModule
 from jde_lightning.packaged_configs import find_config
 
@@ -262,6 +263,8 @@ def run_verb(words: Sequence[str]) -> int:
     """
     _quiet()
     words = _with_config_files(words)
+    if words[0] != "fit":
+        keep_freed_memory()
     try:
         with _early_signals(listen=words[0] == "fit"):
             JDELightningCLI(words)

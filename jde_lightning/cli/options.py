@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-TRACKER_HELP = "yolo11_jde (default), fairmot, bytetrack, low_frame_rate, short_training, or a YAML file"
+TRACKER_HELP = (
+    "yolo11_jde (default), fairmot, fairmot_original, bytetrack, low_frame_rate, short_training, or a YAML file"
+)
 
 CONFIG_HELP = "file, or name of a packaged configuration, as for fit; may repeat"
 

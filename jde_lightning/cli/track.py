@@ -96,9 +96,11 @@ def run(args: argparse.Namespace) -> int:
     if args.tracker is not None:
         load_tracker_factory(args.tracker)
 
+    from jde_lightning.inference.kept_memory import keep_freed_memory
     from jde_lightning.inference.predictor_loading import load_predictor, tracker_factory_for
     from jde_lightning.inference.tracking_run import track_sources
 
+    keep_freed_memory()
     speed = network_speed(args)
     if args.no_appearance and not args.explain:
         speed["embeddings"] = "none"

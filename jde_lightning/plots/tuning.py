@@ -136,7 +136,7 @@ def plot_tuning_landscape(
     image = axes.imshow(score, origin="lower", aspect="auto", cmap="viridis")
     axes.set_xticks(range(len(x)), [f"{value:g}" for value in x])
     axes.set_yticks(range(len(y)), [f"{value:g}" for value in y])
-    best = np.nanmax(score)
+    best = float(np.nanmax(score))
     for row, column in np.argwhere(np.isfinite(score)):
         value = score[row, column]
         scaled: Any = image.norm(value)
