@@ -203,12 +203,18 @@ class JDEModule(pl.LightningModule):
         Returns:
             ``B`` detections in the pixels of ``images``.
         """
-        images, settings = self._prepare(images), (self.conf, self.iou, self.max_det, self.embeddings)
+        images = self._prepare(images)
+        settings: Any = {
+            "conf": self.conf,
+            "iou": self.iou,
+            "max_det": self.max_det,
+            "embeddings": self.embeddings,
+        }
         if self._compiled is None:
-            return self.network.detect(images, *settings)
+            return self.network.detect(images, **settings)
         network, maps = self._compiled
         with torch.inference_mode():
-            return network.decode(maps(images), *settings)
+            return network.decode(maps(images), **settings)
 
     def joint_loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return the joint loss of a batch and its terms, and nothing else: nothing is logged, no trainer is asked.

@@ -135,7 +135,8 @@ def test_linking_on_the_command_line():
     parser = ArgumentParser()
     parser.add_class_arguments(JDEDataModule, "data")
     flags = ["--data.identities=linked", "--data.linking.max_rival=0.9", "--data.linking.max_gap=0.5"]
-    module = parser.instantiate(parser.parse_args(flags)).data
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # of the oldest jsonargparse
+    module = instantiate(parser.parse_args(flags)).data
     assert (module.identities, module.linking) == ("linked", LinkingConfig(max_rival=0.9, max_gap=0.5))
 
 

@@ -1,8 +1,10 @@
 """Files that describe the project to people and to machines agree with each other and with the package."""
 
+import ast
 import configparser
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,33 @@ def test_extras_that_the_workflow_installs_exist():
         for command in words:
             for extra in re.findall(r"-e [\"']?\.\[([\w,]+)\]", command):
                 assert set(extra.split(",")) <= known, command
+
+
+DISTRIBUTION = {"cv2": "opencv-python", "sklearn": "scikit-learn", "yaml": "pyyaml", "google": "tensorboard"}
+
+
+def imported_at_once(tree):
+    """Modules that a file cannot be imported without: not those in functions, in ``try`` or for types only."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+        elif isinstance(node, ast.With):
+            yield from imported_at_once(node)
+
+
+def test_what_is_imported_at_once_is_required():
+    """Otherwise a fresh installation, without extras, has verbs that cannot run."""
+    required = re.findall(r"^([\w-]+)", setup()["options"]["install_requires"], re.MULTILINE)
+    needed = {}
+    for path in (ROOT / "jde_lightning").rglob("*.py"):
+        for name in imported_at_once(ast.parse(path.read_text(encoding="utf-8"))):
+            root = name.split(".")[0]
+            if root not in sys.stdlib_module_names and root != "jde_lightning":
+                needed.setdefault(DISTRIBUTION.get(root, root.replace("_", "-")), path.name)
+    # Pillow comes with torchvision and matplotlib, and only undoes what ultralytics does to it
+    assert {name: where for name, where in needed.items() if name not in {*required, "PIL"}} == {}
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "README.md", "SECURITY.md", "CHANGELOG.md"])

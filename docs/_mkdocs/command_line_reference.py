@@ -13,9 +13,10 @@ def page() -> str:
     lines = [
         "# Command line",
         "",
-        "`jde-lightning VERB ...`, or `python -m jde_lightning VERB ...`. Results go to stdout, messages to stderr. The exit",
-        "code is 0 (done), 1 (failed, with one line that says why), 2 (wrong usage), 75 (interrupted by a signal of the",
-        "cluster, start it again) or 130 (Ctrl-C). `--debug` after any verb shows the traceback of an error.",
+        "`jde-lightning VERB ...`, or `python -m jde_lightning VERB ...`. Results go to stdout, messages to stderr.",
+        "The exit code is 0 (done), 1 (failed, with one line that says why), 2 (wrong usage), 75 (interrupted by a",
+        "signal of the cluster, start it again) or 130 (Ctrl-C). `--debug` after any verb shows the traceback of an",
+        "error.",
         "",
         "This page is written by the parsers themselves.",
         "",

@@ -1,4 +1,4 @@
-"""The pages of every key of `fit` and of every class that a configuration can name, from the signatures and docstrings."""
+"""The pages of every key of `fit` and of every class that a configuration can name, from signatures and docstrings."""
 
 from __future__ import annotations
 
@@ -7,23 +7,33 @@ import inspect
 import re
 import textwrap
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning.pytorch as pl
 from fit_parser import fit_parser
 from jsonargparse import ArgumentParser
+from torch import nn
 
 import jde_lightning.data.readers
 import jde_lightning.data.synthetic
-import jde_lightning.losses
 import jde_lightning.tracking
+from jde_lightning.cli import resuming
 from jde_lightning.cli.lightning_verbs import _FORCED_CALLBACKS
+from jde_lightning.data.readers import Reader
 from jde_lightning.datamodule import JDEDataModule
+from jde_lightning.losses import AllPairs, BlockwiseEasyHardMiner, PairTripletMarginLoss
 from jde_lightning.module import JDEModule
+from jde_lightning.tracking import Tracker
 
-# what a configuration may choose by class_path, beside the classes that keys name themselves
-_CHOICES = (jde_lightning.data.readers, jde_lightning.tracking, jde_lightning.losses)
+# what stands where a key asks for a base class
+_READERS = [getattr(jde_lightning.data.readers, name) for name in jde_lightning.data.readers.__all__]
+_TRACKERS = [getattr(jde_lightning.tracking, name) for name in jde_lightning.tracking.__all__]
+_CHOICES = {
+    Reader: [kind for kind in _READERS if kind is not Reader],
+    Tracker: [kind for kind in _TRACKERS if kind is not Tracker],
+    nn.Module: [AllPairs, BlockwiseEasyHardMiner, PairTripletMarginLoss],  # of ReIDLoss
+}
 _ROLE = re.compile(r":\w+:`~?([^`]+)`")
 _RST_LINK = re.compile(r"`+([^`<]+?)\s*<(https?:[^>]+)>`+_*")
 
@@ -47,9 +57,10 @@ class Key:
     linked: str = ""
 
 
-def keys() -> list[Key]:
+def all_keys() -> list[Key]:
     """All keys of ``fit``, in the order of ``--print_config``."""
-    return [*_keys_of(fit_parser())]
+    found = [*_keys_of(fit_parser())]
+    return [replace(key, text=resuming.HELP.partition(": ")[2]) if key.name == "ckpt_path" else key for key in found]
 
 
 def _keys_of(parser: ArgumentParser, prefix: str = "") -> collections.abc.Iterator[Key]:
@@ -66,16 +77,16 @@ def _keys_of(parser: ArgumentParser, prefix: str = "") -> collections.abc.Iterat
 def keys_page() -> str:
     """Markdown of the page of all keys."""
     groups: dict[str, list[Key]] = {}
-    for key in keys():
+    for key in all_keys():
         groups.setdefault(key.name.partition(".")[0] if "." in key.name else "", []).append(key)
     about: dict[str, type] = {"trainer": pl.Trainer, "model": JDEModule, "data": JDEDataModule, **_FORCED_CALLBACKS}
     lines = [
         "# Configuration keys",
         "",
-        "Every key of `jde-lightning fit --print_config`, with its type, its default and what it does. Keys are the same in a",
-        "YAML file, nested, and on the command line, with dots: `--model.embed_dim 64`. What a key whose type is a class takes",
-        "as `init_args` stands on [the page of the classes](classes.md). The page is made from the code; how configurations",
-        "are laid over each other is told in [configurations](../../configs/README.md).",
+        "Every key of `jde-lightning fit --print_config`, with its type, its default and what it does. Keys are the",
+        "same in a YAML file, nested, and on the command line, with dots: `--model.embed_dim 64`. What a key whose",
+        "type is a class takes as `init_args` stands on [the page of the classes](classes.md). The page is made from",
+        "the code; how configurations are laid over each other is told in [configurations](../../configs/README.md).",
         "",
     ]
     for group in ["", *about]:
@@ -94,11 +105,11 @@ def keys_page() -> str:
 def classes() -> list[type]:
     """Our classes that a configuration can name, each once, those that keys name first."""
     found: dict[type, None] = {}
-    waiting = [hint for key in keys() for hint in _classes_in(key.hint)]
+    waiting = [hint for key in all_keys() for hint in _classes_in(key.hint)]
     while waiting:
         base = waiting.pop(0)
-        for kind in [base, *_choices_of(base)]:
-            if not kind.__module__.startswith("jde_lightning.") or inspect.isabstract(kind) or kind in found:
+        for kind in _CHOICES.get(base, [base]):
+            if not kind.__module__.startswith("jde_lightning.") or kind in found:
                 continue
             found[kind] = None
             waiting += [hint for key in class_keys(kind) for hint in _classes_in(key.hint)]
@@ -117,9 +128,9 @@ def classes_page() -> str:
     lines = [
         "# Classes of a configuration",
         "",
-        "Where a configuration chooses a class, it is a `class_path` with `init_args`. The short name is enough for ours:",
-        "`class_path: CrowdHuman`. Miners and losses of pytorch-metric-learning, optimisers of torch and callbacks of Lightning",
-        "go by their full path. `jde-lightning fit --data.train.help CrowdHuman` prints one of them.",
+        "Where a configuration chooses a class, it is a `class_path` with `init_args`. The short name is enough for",
+        "ours: `class_path: CrowdHuman`. Miners and losses of pytorch-metric-learning, optimisers of torch and",
+        "callbacks of Lightning go by their full path. `jde-lightning fit --data.train.help CrowdHuman` prints one.",
         "",
     ]
     for kind in classes():
@@ -169,14 +180,6 @@ def _classes_in(hint: Any) -> list[type]:
     if inspect.isclass(hint) and typing.get_origin(hint) is None:
         return [hint]
     return [kind for part in typing.get_args(hint) if not isinstance(part, list) for kind in _classes_in(part)]
-
-
-def _choices_of(base: type) -> list[type]:
-    """Our public classes that may stand where a base class is asked for."""
-    if base.__module__ in ("builtins", "typing", "pathlib", "datetime"):
-        return []
-    public = [getattr(module, name) for module in _CHOICES for name in module.__all__]
-    return [kind for kind in public if inspect.isclass(kind) and kind is not base and issubclass(kind, base)]
 
 
 def _default(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Docstrings as mkdocstrings should read them: ours are Google's, with Sphinx's roles and `Example:` in the singular."""
+"""Docstrings as mkdocstrings reads them: ours are Google's, with Sphinx's roles and `Example:` in the singular."""
 
 from __future__ import annotations
 

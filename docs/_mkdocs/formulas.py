@@ -17,6 +17,9 @@ def to_mathml(page: str) -> str:
     Args:
         page: HTML of a page's content.
 
+    Raises:
+        ValueError: if there is a command that the converter does not know.
+
     Returns:
         The same with ``<math>`` instead of LaTeX; formulas on lines of their own in ``div.formula``.
     """
@@ -24,6 +27,9 @@ def to_mathml(page: str) -> str:
     def replace(found: re.Match[str]) -> str:
         block = found[2] == "["
         formula = convert(html.unescape(found[3]).strip(), display="block" if block else "inline")
+        if unknown := re.search(r"\\[a-zA-Z]+", formula):
+            msg = f"{unknown[0]} cannot be written as MathML, in {html.unescape(found[3]).strip()!r}"
+            raise ValueError(msg)
         return f'<div class="formula">{formula}</div>' if block else formula
 
     return _FORMULA.sub(replace, page)

@@ -51,7 +51,9 @@ module.prepare_data()
 module.setup("fit")
 batch = next(iter(module.train_dataloader()))
 arrays = [batch[key].numpy() for key in ("images", "boxes", "identities", "batch_idx")]
-write("mosaic_pair.jpg", draw_training_batch(*arrays, tile=args.size))
+left, right = np.split(draw_training_batch(*arrays, tile=args.size), 2, axis=1)
+gap = np.full((args.size, args.size // 40, 3), 255, np.uint8)
+write("mosaic_pair.jpg", np.concatenate([left, gap, right], axis=1))
 
 # --- the same people in four frames, with the identities of each setting
 index = module.frame_index("train")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
@@ -146,7 +146,7 @@ class Projector(ValidationCallback):
 
     def _write(self, folder: Path, name: str, chosen: list[ProjectedBox], class_names: list[str]) -> None:
         """Write the files of one entry."""
-        columns = {
+        columns: dict[str, list[Any]] = {
             "person": [_person_name(box.person) for box in chosen],
             "identity": [box.person[2] for box in chosen],
             "sequence": ["/".join(part for part in box.person[:2] if part) or "-" for box in chosen],

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     from jde_lightning.files import written_whole
     from jde_lightning.inference.environment import describe_environment
     from jde_lightning.inference.kept_memory import keep_freed_memory
-    from jde_lightning.inference.load_predictor import load_predictor, tracker_factory_for
+    from jde_lightning.inference.predictor_loading import load_predictor, tracker_factory_for
     from jde_lightning.inference.speed import FirstFrames, measure_end_to_end, measure_stages
     from jde_lightning.inference.tracker_config import load_tracker_factory
 

@@ -109,7 +109,7 @@ def _of_network(args: argparse.Namespace) -> DetectionCache:
     from jde_lightning.inference.cache import DetectionCache, write_cache
     from jde_lightning.inference.cache_building import detect_sequences, origin_of_network
     from jde_lightning.inference.kept_memory import keep_freed_memory
-    from jde_lightning.inference.load_predictor import load_predictor
+    from jde_lightning.inference.predictor_loading import load_predictor
     from jde_lightning.inference.sources import open_sources
 
     sources = open_sources(args.source, args.split, args.half_convention)

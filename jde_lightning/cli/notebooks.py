@@ -104,15 +104,15 @@ def run_to_look_at() -> Path:
             raise InputError(msg)
         return run
     folder = runs_folder()
-    run = newest_run(folder, tracked=True)
-    if run is None:
+    newest = newest_run(folder, tracked=True)
+    if newest is None:
         _LOG.warning("no run in %s: training a toy, which takes a minute or two", folder)
         if main(toy_command(folder / "notebooks")):
             msg = "the toy's training failed; what it wrote above says why"
             raise InputError(msg)
-        run = newest_run(folder, tracked=True)
-        assert run is not None
-    return run
+        newest = newest_run(folder, tracked=True)
+        assert newest is not None
+    return newest
 
 
 def validation_sequence(run: Path) -> tuple[Path, str]:

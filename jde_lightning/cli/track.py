@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         load_tracker_factory(args.tracker)
 
     from jde_lightning.inference.kept_memory import keep_freed_memory
-    from jde_lightning.inference.load_predictor import load_predictor, tracker_factory_for
+    from jde_lightning.inference.predictor_loading import load_predictor, tracker_factory_for
     from jde_lightning.inference.tracking_run import track_sources
 
     keep_freed_memory()

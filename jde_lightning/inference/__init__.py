@@ -35,7 +35,7 @@ _HOME = {
     "export_onnx": "jde_lightning.inference.onnx_export",
     "frames_of_index": "jde_lightning.inference.annotated_frames",
     "frames_of_sources": "jde_lightning.inference.annotated_frames",
-    "load_predictor": "jde_lightning.inference.load_predictor",
+    "load_predictor": "jde_lightning.inference.predictor_loading",
     "load_tracker_factory": "jde_lightning.inference.tracker_config",
     "open_source": "jde_lightning.inference.sources",
     "open_sources": "jde_lightning.inference.sources",
@@ -117,11 +117,11 @@ if TYPE_CHECKING:
         tracks_from_supervision,
         tracks_from_ultralytics,
     )
-    from jde_lightning.inference.load_predictor import load_predictor
     from jde_lightning.inference.mosaic_views import embed_mosaic_views
     from jde_lightning.inference.onnx_export import export_onnx
     from jde_lightning.inference.onnx_predictor import OnnxPredictor
     from jde_lightning.inference.predictor import Predictor
+    from jde_lightning.inference.predictor_loading import load_predictor
     from jde_lightning.inference.sources import open_source, open_sources
     from jde_lightning.inference.tracker_config import load_tracker_factory
     from jde_lightning.inference.tracking_run import TrackingSummary, track_source, track_sources

@@ -147,7 +147,8 @@ class DiaryWriter:
         """
         arrays = self._arrays()
         with written_whole(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            named: dict[str, Any] = arrays  # the other keywords of numpy's function have other types
+            np.savez_compressed(file, **named)
 
     def diary(self) -> TrackDiary:
         """Return the diary, as it would be read from its file."""
@@ -207,7 +208,7 @@ def _from_arrays(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> TrackDiary:
     embeddings = arrays.get("embeddings")
     rows = [arrays[name] for name in ("frames", "track_ids", "detections")]
     _check_lengths(path, {"frames": rows[0], "track_ids": rows[1], "detections": rows[2], "embeddings": embeddings})
-    return TrackDiary(*rows, embeddings=embeddings, pairs=_pairs(path, arrays))
+    return TrackDiary(rows[0], rows[1], rows[2], embeddings=embeddings, pairs=_pairs(path, arrays))
 
 
 def _pairs(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> ConsideredPairs | None:
@@ -219,7 +220,7 @@ def _pairs(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> ConsideredPairs |
     if missing:
         msg = f"{path}: pairs without the array {_PREFIX + missing[0]!r}; was the diary written by this version?"
         raise InputError(msg)
-    _check_lengths(path, columns)
+    _check_lengths(path, {**columns})
     names = tuple(map(str, arrays.get("decision_names", ())))
     decisions = columns["decisions"]
     if len(decisions) and not (decisions.min() >= 0 and decisions.max() < len(names)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +30,7 @@ class Predictor:
     """Detects and embeds in BGR images of any size; prepares them exactly as validation does.
 
     Args:
-        network: with trained weights; a copy with folded batch norms works on the device.
+        network: with trained weights; a copy works on the device.
         image_size: longest side of the network's input in pixels, a multiple of 32.
         conf: smallest confidence of a detection, in 0..1.
         iou: overlap above which non-maximum suppression drops the weaker box.
@@ -42,6 +43,8 @@ class Predictor:
             :meth:`~jde_lightning.models.network.YOLO11JDE.detect`. The first three differ in time only.
         compile: ``default`` runs the network through ``torch.compile``, which pays in long runs on images of one size;
             ``reduce-overhead`` records CUDA graphs too, which is untested; ``none`` does not compile.
+        fold: fold batch norms into convolutions, which is faster and rounds differently; ``False`` gives the very
+            numbers of validation.
 
     Attributes:
         backend: what runs the network: ``torch``.
@@ -65,10 +68,15 @@ class Predictor:
         appearance: bool = True,
         embeddings: EmbeddingMode = "auto",
         compile: CompileMode = "none",
+        fold: bool = True,
     ) -> None:
         check_options(image_size, conf, iou, max_det)
         self.device = _device(device)
-        self.network = network.fused().to(self.device).to(memory_format=torch.channels_last)
+        self.network = (
+            (network.fused() if fold else deepcopy(network).eval())
+            .to(self.device)
+            .to(memory_format=torch.channels_last)
+        )
         self.image_size = image_size
         self.conf, self.iou, self.max_det = conf, iou, max_det
         self.precision: Literal["fp32", "bf16"] = precision
@@ -96,6 +104,7 @@ class Predictor:
         scale: Scale | None = None,
         embeddings: EmbeddingMode = "auto",
         compile: CompileMode = "none",
+        fold: bool = True,
     ) -> Predictor:
         """Build the predictor from a checkpoint alone.
 
@@ -110,6 +119,7 @@ class Predictor:
             scale: size of the network, which only weights of others leave open.
             embeddings: as for the class.
             compile: as for the class.
+            fold: as for the class.
 
         Returns:
             The predictor. Where the weights have no trained embedding, its ``appearance`` is ``False``.
@@ -131,6 +141,7 @@ class Predictor:
             appearance=loaded.appearance,
             embeddings=embeddings,
             compile=compile,
+            fold=fold,
         )
 
     def detect(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:

@@ -207,7 +207,7 @@ class BlockSearch:
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Multiply float32 matrices in float32: rounded to TF32 or bfloat16, other negatives would be the nearest."""
-    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None))
     if not all(hasattr(backend, "fp32_precision") for backend in backends):  # torch before 2.9
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")

@@ -86,7 +86,10 @@ class CompiledForward:
     def _run(self, images: torch.Tensor) -> RawMaps | LateMaps:
         """Run the compiled code, compiling if there is none for this shape."""
         # Dynamo counts per function, not per network; shapes are limited above.
-        limits = torch._dynamo.config.patch(recompile_limit=1_000, accumulated_recompile_limit=1_000)
+        name = (
+            "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"
+        )  # torch 2.6
+        limits = torch._dynamo.config.patch({name: 1_000, f"accumulated_{name}": 1_000})
         try:
             with limits:
                 return self._compiled(images)

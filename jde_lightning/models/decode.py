@@ -7,7 +7,7 @@ gathered for the boxes that survive. There is no time limit after which images s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, get_args
 
 import torch
@@ -69,7 +69,7 @@ def boxes_from_distances(logits: torch.Tensor, points: torch.Tensor, sizes: torc
     Returns:
         ``(..., K, 4)`` float32 xyxy pixels.
     """
-    distribution = logits.float().reshape(*logits.shape[:-1], 4, logits.shape[-1] // 4).softmax(dim=-1)
+    distribution = logits.float().unflatten(-1, (4, -1)).softmax(dim=-1)  # type: ignore[no-untyped-call]
     bins = torch.arange(distribution.shape[-1], dtype=torch.float32, device=logits.device)
     # A product and a sum instead of a matmul: autocast would run a matmul in half precision.
     distances = (distribution * bins).sum(dim=-1) * sizes[:, None]
@@ -130,11 +130,7 @@ def decode(
         if not isinstance(raw, RawMaps):
             msg = "these maps have no embeddings: pass embeddings_at, or detect by YOLO11JDE.detect"
             raise ValueError(msg)
-        dense = raw.embeddings
-
-        def embeddings_at(images: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
-            return dense[images, :, anchors]
-
+        embeddings_at = partial(_looked_up, raw.embeddings)
     logits = raw.scores.float()
     several = logits.shape[1] > 1
     # Looking for the likeliest of one class would take as long as the rest of these lines.
@@ -152,25 +148,31 @@ def decode(
     same: list[torch.Tensor] = []
     start = 0
     for count in torch.bincount(images, minlength=len(raw.boxes)).tolist():
-        rows = slice(start, start + count)
-        order = scores[rows].argsort(descending=True, stable=True)[:max_candidates] + start
+        of_image = slice(start, start + count)
+        order = scores[of_image].argsort(descending=True, stable=True)[:max_candidates] + start
         if pooling == "mean":
             order = order[scores[order] > conf]
         candidates = boxes[order], scores[order]
-        survivors = batched_nms(*candidates, groups[order], iou) if grouped else nms(*candidates, iou)
-        kept.append(order[survivors[:max_det]])
+        left = batched_nms(*candidates, groups[order], iou) if grouped else nms(*candidates, iou)
+        kept.append(order[left[:max_det]])
         if pooling == "mean":
-            same.append(_same_objects(kept[-1], rows, boxes, scores, groups, iou))
+            same.append(_same_objects(kept[-1], of_image, boxes, scores, groups, iou))
         start += count
 
-    left = torch.cat(kept)
-    found, described_by = torch.cat(same, dim=1) if same else (left, left)
-    looks = F.normalize(embeddings_at(images[described_by], anchors[described_by]).float(), dim=1)
+    rows = torch.cat(kept)
+    found, described_by = torch.cat(same, dim=1) if same else (rows, rows)
+    places = images[described_by], anchors[described_by]
+    looks = F.normalize(embeddings_at(*places).float(), dim=1)
     if same:
         sums = looks.new_zeros((len(boxes), looks.shape[1]))
         sums.index_add_(0, found, looks * scores[described_by, None])
-        looks = F.normalize(sums[left], dim=1)
-    return _split(kept, boxes[left], scores[left], labels[left], looks)
+        looks = F.normalize(sums[rows], dim=1)
+    return _split(kept, boxes[rows], scores[rows], labels[rows], looks)
+
+
+def _looked_up(embeddings: torch.Tensor, images: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
+    """Rows of a dense map of embeddings ``(B, D, A)``."""
+    return embeddings[images, :, anchors]
 
 
 def _same_objects(

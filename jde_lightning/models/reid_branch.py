@@ -58,7 +58,7 @@ class ReIDBranch(nn.Module):
     @property
     def levels(self) -> list[nn.Module]:
         """The layers of each level, without the fusion before them."""
-        return [self.get_submodule(str(level)) for level in range(self.num_levels)]
+        return [getattr(self, str(level)) for level in range(self.num_levels)]
 
     def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
         """Return the embeddings of all levels.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -135,10 +136,11 @@ def plot_tuning_landscape(
     image = axes.imshow(score, origin="lower", aspect="auto", cmap="viridis")
     axes.set_xticks(range(len(x)), [f"{value:g}" for value in x])
     axes.set_yticks(range(len(y)), [f"{value:g}" for value in y])
-    best = np.nanmax(score)
+    best = float(np.nanmax(score))
     for row, column in np.argwhere(np.isfinite(score)):
         value = score[row, column]
-        light = np.dot(image.cmap(float(image.norm(value)))[:3], (0.299, 0.587, 0.114)) > 0.55
+        scaled: Any = image.norm(value)
+        light = np.dot(image.cmap(float(scaled))[:3], (0.299, 0.587, 0.114)) > 0.55
         weight = "bold" if value == best else "normal"
         axes.text(
             column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, fontweight=weight,
@@ -146,6 +148,6 @@ def plot_tuning_landscape(
         )  # fmt: skip
     if marked is not None:
         place = [np.interp(at, axis, range(len(axis))) for at, axis in zip(marked, (x, y), strict=True)]
-        axes.scatter(*place, s=620, facecolors="none", edgecolors="#e4572e", linewidths=2.2, label="in use")
+        axes.scatter(place[0], place[1], s=620, facecolors="none", edgecolors="#e4572e", linewidths=2.2, label="in use")
         figure.legend(frameon=False, loc="outside lower right")
     return figure

@@ -46,7 +46,7 @@ def blocks(language: str | None = None) -> list[Block]:
 
 def _blocks_of(page: Path) -> list[Block]:
     lines = page.read_text(encoding="utf-8").splitlines()
-    found, begin, closing = [], 0, ""
+    found, begin, closing, language = [], 0, "", ""
     marks: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         fence = _FENCE.match(line)
@@ -77,9 +77,9 @@ def indented_blocks(page: Path) -> list[int]:
             in_list = True
         elif line and not line.startswith(" "):
             in_list = False
-        if line.startswith("    ") and number and not lines[number - 1].strip() and not in_list:
-            if not re.match(r"[!?]{3}", _last_unindented(lines, number)):
-                found.append(number + 1)
+        code = line.startswith("    ") and number and not lines[number - 1].strip() and not in_list
+        if code and not re.match(r"[!?]{3}", _last_unindented(lines, number)):
+            found.append(number + 1)
     return found
 
 

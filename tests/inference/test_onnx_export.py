@@ -124,6 +124,20 @@ def test_a_graph_that_depends_on_the_batch_is_refused(checkpoint, trace_is_there
         export_onnx(checkpoint, tmp_path / "model.onnx", None, True)
 
 
+def test_small_scores_must_agree_too(checkpoint, trace_is_there, tmp_path, monkeypatch):
+    """All scores fall below 0.001, so that their differences do, whatever is computed; their logits tell."""
+    loaded = onnx_export.load_network(checkpoint)
+    for branch in loaded.network.model[-1].cv3:
+        branch[2].bias.data -= 11.0
+    for bias in trace_is_there.graph.initializer:
+        if "cv3" in bias.name and bias.name.endswith(".2.bias"):  # equal ones are there once
+            lower = onnx.numpy_helper.to_array(bias) - np.float32(11.3)
+            bias.CopyFrom(onnx.numpy_helper.from_array(lower, bias.name))
+    monkeypatch.setattr(onnx_export, "load_network", lambda *_: loaded)
+    with pytest.raises(ParityError, match="on a batch of 1 at 96x96 pixels: logits differ by"):
+        export_onnx(checkpoint, tmp_path / "model.onnx", None, True)
+
+
 def test_a_suppression_that_keeps_other_boxes_is_refused(checkpoint, trace_is_there, tmp_path, monkeypatch):
     from jde_lightning.inference import onnx_suppression
 

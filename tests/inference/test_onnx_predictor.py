@@ -9,9 +9,9 @@ from jde_lightning.cli import main
 from jde_lightning.errors import InputError
 from jde_lightning.inference import onnx_sessions
 from jde_lightning.inference.cache import read_cache
-from jde_lightning.inference.load_predictor import load_predictor, tracker_factory_for
 from jde_lightning.inference.onnx_predictor import OnnxPredictor
 from jde_lightning.inference.predictor import Predictor
+from jde_lightning.inference.predictor_loading import load_predictor, tracker_factory_for
 from jde_lightning.inference.suppression import select_detections
 from jde_lightning.tracking import FairMOTTracker, YOLO11JDETracker
 

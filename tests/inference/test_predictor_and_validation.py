@@ -56,3 +56,11 @@ def test_checkpoint_detects_as_its_validation_did(module, tmp_path):
         np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
         np.testing.assert_allclose(one.embeddings, other.embeddings, atol=1e-5)
+
+    exact = Predictor.from_checkpoint(
+        tmp_path / "last.ckpt", conf=0.01, max_det=30, device="cpu", embeddings="dense", fold=False
+    )
+    for one, other in zip(exact.detect([frame.image for frame in open_source(str(folder))]), expected, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.scores, other.scores)
+        np.testing.assert_array_equal(one.embeddings, other.embeddings)

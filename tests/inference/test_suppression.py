@@ -44,6 +44,14 @@ def test_boxes_without_area_and_overlaps_exactly_at_the_limit():
         assert batched_nms(boxes, scores, labels, iou).tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_an_overlap_of_exactly_the_limit_as_torchvision_rounds_it(tenths):
+    """0.6 is more in float32 than in double precision, in which torchvision compares; 0.7 is less."""
+    boxes, scores, labels = np.float32([[0, 0, 10, 10], [0, 0, 10, tenths]]), np.float32([0.9, 0.8]), np.zeros(2, int)
+    expected = torchvision_nms(*map(torch.from_numpy, (boxes, scores, labels)), tenths / 10)
+    assert batched_nms(boxes, scores, labels, tenths / 10).tolist() == expected.tolist()
+
+
 def test_nothing_in_nothing_out():
     empty = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
     assert batched_nms(*empty, 0.5).tolist() == []

@@ -63,7 +63,7 @@ def test_frame_rate_in_the_file_wins(tmp_path):
 
 
 def test_unknown_name():
-    names = "bytetrack, fairmot, low_frame_rate, short_training, yolo11_jde"
+    names = "bytetrack, fairmot, fairmot_original, low_frame_rate, short_training, yolo11_jde"
     with pytest.raises(InputError, match=rf"--tracker sort: no such file, and .* \(there are {names}\)$"):
         load_tracker_factory("sort")
     with pytest.raises(InputError, match=r"--tracker byte_track: .*; nearest: bytetrack\)$"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +108,7 @@ def _joined(groups: list[str], parts: Sequence[tuple[int, int, FrameAnnotations,
     """One table of the detections of all frames."""
     counts = [len(ids) for *_, ids in parts]
 
-    def column(values: list[float], dtype: type[np.generic]) -> npt.NDArray[np.generic]:
+    def column(values: Sequence[float], dtype: type[np.generic]) -> npt.NDArray[Any]:
         return np.repeat(np.array(values, dtype), counts)
 
     frames = [frame for _, _, frame, _, _ in parts]
@@ -148,7 +149,8 @@ def cut_crops(
     Returns:
         The crops by row, grey where the image cannot be read, and the number of rows where it cannot.
     """
-    crops, missing = {}, 0
+    crops: dict[int, Picture] = {}
+    missing = 0
     wanted = np.unique(rows)
     images = np.unique(described.positions[wanted])
     for position in tqdm(images.tolist(), desc="crops", unit="image", disable=None if progress else True):

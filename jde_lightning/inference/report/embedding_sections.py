@@ -85,7 +85,7 @@ def _map(explored: Explored, thumbnails: Sequence[Picture], sheet: ChartSheet) -
     body = [quiet(note) for note in explored.notes]
     if not len(sample):
         return [*body, lack("There are no embeddings to show: nothing was detected, or no embedding is usable.")]
-    views = {}
+    views: dict[str, Any] = {}
     for view in explored.views:
         views.setdefault(_METHODS[view.method], view.points)
         body += [quiet(f"{view.note[0].upper()}{view.note[1:]}.")] if view.note else []

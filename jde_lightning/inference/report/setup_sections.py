@@ -17,6 +17,10 @@ from jde_lightning.inference.report.run import Run
 from jde_lightning.plots.pages import table
 
 _SPLITS = {"train": "Training", "val": "Validation"}
+_HEAD = (
+    *("dataset", "images", "sequences", "objects", "objects per image", "identities", "with identity"),
+    *("ignored", "other classes", "too hidden to learn", "missing images"),
+)
 _PACKAGES = (
     *("torch", "torchvision", "lightning", "torchmetrics", "ultralytics", "pytorch-metric-learning"),
     *("numpy", "scipy", "scikit-learn", "opencv-python", "lap", "faster-coco-eval", "plotly"),
@@ -37,9 +41,17 @@ def data_summary(indices: Mapping[str, FrameIndex | str]) -> Section:
             body.append(lack(index or "The configuration names no data."))
             continue
         summaries = summarize(index)
-        head = ("dataset", "images", "sequences", "objects", "objects per image", "identities", "with identity")
+        head: tuple[str, ...] = (
+            "dataset",
+            "images",
+            "sequences",
+            "objects",
+            "objects per image",
+            "identities",
+            "with identity",
+        )
         head += ("ignored", "other classes", "too hidden to learn", "missing images")
-        body.append(table(head, [(_cells(summary), "") for summary in summaries]))
+        body.append(table(_HEAD, [(_cells(summary), "") for summary in summaries]))
         if split == "train":
             modes = (f"<p><b>{escape(s.name)}</b>: {escape(s.training_mode)}.</p>" for s in summaries)
             body += list(modes)

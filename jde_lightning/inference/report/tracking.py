@@ -144,10 +144,10 @@ def _tracked(
         summed(sequence_counts(*rows) for rows in rows_of_classes(frames, tracks, len(class_names)))
         for tracks in (with_appearance, motion_only)
     ]
-    scores = [scores_from_counts(part) for part in counts]
+    both, motion = (scores_from_counts(part) for part in counts)
     switches = _switches(name, frames, with_appearance, class_names, diary)
     people = len({int(i) for frame in frames for i in frame.identities[frame.positive]})
-    return TrackedSequence(name, len(frames), people, *scores, switches), counts
+    return TrackedSequence(name, len(frames), people, both, motion, switches), counts
 
 
 def _run(
@@ -180,8 +180,8 @@ def _switches(
     every = []
     for label, rows in enumerate(rows_of_classes(frames, tracks, len(class_names))):
         switches, matches = identity_switches(*rows)
-        by_frame = (part[np.argsort(part.frames, kind="stable")] for part in rows)
+        gt, result = (part[np.argsort(part.frames, kind="stable")] for part in rows)
         of_class = class_names[label] if len(class_names) > 1 else ""
-        scene = SwitchScene(name, of_class, *by_frame, matches, images, size, written)
+        scene = SwitchScene(name, of_class, gt, result, matches, images, size, written)
         every += [(scene, switch) for switch in switches]
     return every

@@ -21,6 +21,10 @@ from jde_lightning.plots.chart_sheet import ChartSheet
 from jde_lightning.plots.interactive import paired_bars
 from jde_lightning.plots.pages import data_uri, table
 
+_HEAD = (
+    *("sequence", "frames", "people", "HOTA", "motion", "gain", "DetA", "AssA", "motion"),
+    *("MOTA", "IDF1", "motion", "IDSW", "motion", "FP", "FN"),
+)
 _KEPT_IMAGES = 12
 _QUALITY = 72
 _MANY_SEQUENCES = 40
@@ -40,31 +44,16 @@ def tracking(tracked: Tracked, sheet: ChartSheet) -> Section:
     )
     if len(tracked.sequences) <= _MANY_SEQUENCES:
         names = [sequence.name for sequence in tracked.sequences]
-        scores = [
+        both_scores, motion_scores = (
             [100 * getattr(sequence, kind)["HOTA"] for sequence in tracked.sequences]
             for kind in ("with_appearance", "motion_only")
-        ]
-        body.append(sheet.add(paired_bars(names, *scores, "HOTA (%)")))
+        )
+        body.append(sheet.add(paired_bars(names, both_scores, motion_scores, "HOTA (%)")))
     rows = [(_row(s.name, s.frames, s.people, s.with_appearance, s.motion_only), "") for s in tracked.sequences]
     if len(tracked.sequences) > 1:
         frames, people = (sum(getattr(s, name) for s in tracked.sequences) for name in ("frames", "people"))
         rows.append((_row("all together", frames, people, tracked.with_appearance, tracked.motion_only), "total"))
-    head = (
-        "sequence",
-        "frames",
-        "people",
-        "HOTA",
-        "motion",
-        "gain",
-        "DetA",
-        "AssA",
-        "motion",
-        "MOTA",
-        "IDF1",
-        "motion",
-    )
-    head += ("IDSW", "motion", "FP", "FN")
-    body.append(table(head, rows))
+    body.append(table(_HEAD, rows))
     body.append(
         '<p class="quiet">Percentages, and counts of switches, false positives and misses, equal to those of '
         "<code>evaluate</code>; <b>motion</b>: the score before it without appearance.</p>"

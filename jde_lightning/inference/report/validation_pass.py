@@ -103,8 +103,8 @@ def frame_numbers(index: FrameIndex, positions: npt.NDArray[np.int64]) -> npt.ND
 
 def network_settings(run: Run) -> dict[str, Any]:
     """How the network of a run is used: as its validation did, in the words of :class:`Predictor`."""
-    model = run.config.get("model") if isinstance(run.config.get("model"), dict) else {}
-    settings = {name: model[name] for name in ("conf", "iou", "max_det") if isinstance(model.get(name), (int, float))}
+    chosen = {name: run.setting("model", name) for name in ("conf", "iou", "max_det")}
+    settings = {name: value for name, value in chosen.items() if isinstance(value, (int, float))}
     half = str(run.setting("trainer", "precision") or "").startswith("bf16")
     return {"conf": 0.001, **settings, "precision": "bf16" if half else "fp32"}
 
@@ -142,7 +142,8 @@ def observe(
         if not network:
             run.notes.append("The network was not to be run (--no-network), and no earlier report has left detections.")
             return None
-        predictor = Predictor.from_checkpoint(run.checkpoint, device=device, **settings)
+        # as validation computes: other ways are faster, and round differently
+        predictor = Predictor.from_checkpoint(run.checkpoint, device=device, **settings, embeddings="dense", fold=False)
         unreadable = UnreadableImages()
         sources = [IndexedFrames(name, index, positions, unreadable) for name, positions in groups.items()]
         found = detect_sequences(sources, predictor, batch_size, progress)

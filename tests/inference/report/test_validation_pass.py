@@ -53,7 +53,8 @@ def passes(monkeypatch):
 
 def test_network_runs_once_with_the_settings_of_validation(run, index, passes):
     first = observe(open_run(run), index, device="cpu")
-    assert passes == [{"device": "cpu", "conf": 0.25, "max_det": 7, "precision": "fp32"}]
+    as_validation = {"embeddings": "dense", "fold": False}
+    assert passes == [{"device": "cpu", "conf": 0.25, "max_det": 7, "precision": "fp32", **as_validation}]
     assert [len(found) for found in first.found[0].detections] == [7] * 24
     assert (run / "report" / "detections.npz").is_file()
     second = observe(open_run(run), index, device="cpu")
