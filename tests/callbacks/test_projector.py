@@ -222,7 +222,7 @@ def test_fair_share_is_the_largest_that_fits(counts, total):
 def test_a_training_writes_its_last_epoch(tmp_path):
     data = painted_data(tmp_path)
     module = make_module(embed_dim=8)
-    module.network.detect = lambda images, *_: find_colors(images)
+    module.network.detect = lambda images, **_: find_colors(images)
     logger = TensorBoardLogger(tmp_path, name="", version="run")
     options = {"limit_val_batches": 1.0, "limit_train_batches": 1, "max_epochs": 2, "logger": logger}
     make_trainer(tmp_path, [Projector()], **options).fit(module, data)
@@ -253,7 +253,7 @@ def painted_data(root):
 def validate(rank, count, root):
     torch.manual_seed(0)
     module = make_module(embed_dim=8)
-    module.network.detect = lambda images, *_: find_colors(images)
+    module.network.detect = lambda images, **_: find_colors(images)
     logger = CSVLogger(root, name="", version=f"ranks{count}")
     run = trainer(count, root, callbacks=[Projector(max_boxes=40)], logger=logger, use_distributed_sampler=False)
     run.validate(module, painted_data(root), verbose=False)

@@ -60,7 +60,7 @@ def data(root, scenes, batch_size=2):
 def module():
     torch.manual_seed(0)
     jde = JDEModule(scale="n", embed_dim=8, optimizer=lambda groups: torch.optim.SGD(groups, lr=0.001))
-    jde.network.detect = lambda images, *_: find_colors(images, blindness=0.2)
+    jde.network.detect = lambda images, **_: find_colors(images, blindness=0.2)
     return jde
 
 
@@ -139,7 +139,7 @@ def fit_all(rank, count, root):
     for name in CASES_OF_FIT:
         jde, recorder = module(), Recorder()
         # what is found must not follow from the training, which differs
-        jde.network.detect = lambda images, *_, of=jde: find_colors(images, BLINDNESS[of.current_epoch])
+        jde.network.detect = lambda images, of=jde, **_: find_colors(images, BLINDNESS[of.current_epoch])
         folder = root / f"fit{count}"
         logger = CSVLogger(folder, name="", version=CASES_OF_FIT.index(name))
         made = [*callbacks(), recorder]
