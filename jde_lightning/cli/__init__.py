@@ -66,6 +66,12 @@ def main(args: Sequence[str] | None = None) -> int:
         return _fail(words, "interrupted", 130)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except ModuleNotFoundError as error:
+        if debug or error.name is None or error.name.split(".")[0] == "jde_lightning":
+            raise
+        missing = error.name.split(".")[0]
+        text = f"this needs the package {missing!r}, which is not installed here (pip install jde-lightning brings it)"
+        return _fail(words, text, 1)
     except Exception as error:
         if debug:
             raise

@@ -97,6 +97,9 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) < 1:
             msg = f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)}"
             raise InputError(msg)
+    if args.vs and args.vs_weights is None and args.weights.suffix.lower() == ".onnx":
+        msg = f"--vs {args.vs} runs a checkpoint, and {args.weights} is an exported network: give --vs-weights FILE"
+        raise InputError(msg)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         whole, path = _open(args.source, args.frames, folder)
@@ -191,15 +194,17 @@ def _table(report: dict[str, Any], speed: Speed) -> str:
     lines = [f"{name:<14} {value}" for name, value in report["environment"].items()]
     settings = report["settings"]
     lines += ["", f"{settings['weights']}, {settings['image_size']} px, {settings['precision']}, {settings['runtime']}"]
-    lines += [f"{speed.frames} frames, {speed.people:.1f} detections in each, batches of {settings['batch_size']}", ""]
+    if settings["runtime"] == "torch":
+        lines += [f"embeddings: {settings['embeddings']}, compile: {settings['compile']}"]
+    lines += [f"{speed.frames} frames after those that warm up, {speed.people:.1f} detections in each, "]
+    lines[-1] += f"batches of {settings['batch_size']}"
+    lines += [""]
     lines += [f"{'ms per frame':<14}{'p50':>9}{'p95':>9}"]
     for name in speed.milliseconds:
         lines.append(f"{name:<14}{speed.percentile(name, 50):>9.2f}{speed.percentile(name, 95):>9.2f}")
-    lines += ["", f"{'frames/s':<26}{'':>2}"]
-    lines += [
-        f"  {'end to end':<24}{speed.end_to_end:>8.2f}",
-        f"  {'forward pass alone':<24}{speed.forward_alone:>8.2f}",
-    ]
+    spread = f"   median of {len(speed.repeats)}, {min(speed.repeats):.2f} to {max(speed.repeats):.2f}"
+    lines += ["", "frames/s", f"  {'end to end':<24}{speed.end_to_end:>8.2f}{spread}"]
+    lines.append(f"  {'forward pass alone':<24}{speed.forward_alone:>8.2f}")
     if "ultralytics" in report:
         peer = report["ultralytics"]
         lines.append(f"  {'Ultralytics ' + peer['version']:<24}{peer['fps']:>8.2f}   BoT-SORT with native Re-ID")

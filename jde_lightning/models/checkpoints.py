@@ -81,8 +81,13 @@ def _read(path: Path) -> Any:
         with safe_globals([(_Inert, name) for name in foreign]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises anything
-        reason = str(error).strip().splitlines()
-        msg = f"{path}: not a readable PyTorch checkpoint ({reason[0] if reason else type(error).__name__})"
+        if path.suffix.lower() == ".onnx":
+            msg = f"{path}: an exported network; here the checkpoint is needed that it was made of"
+            raise InputError(msg) from error
+        first = (str(error).strip().splitlines() or [""])[0]
+        # torch advises to load it unsafely, and some pickles fail with a bare number.
+        told = "weights_only" not in first and " " in first
+        msg = f"{path}: not a readable PyTorch checkpoint ({first if told else type(error).__name__})"
         raise InputError(msg) from error
 
 
