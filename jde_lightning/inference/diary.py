@@ -22,6 +22,9 @@ Where the tracker explained itself, P rows more, one for each pair of track and 
 ``pair_<term>``               ``(P,)`` float32   any number of terms: ``iou_distance``, ``cost``, ``limit``, ...;
                                                  NaN where a stage does not use the term
 ============================  =================  ==================================================================
+
+A stage with ``pair_iou_distance`` lists every pair of its tracks and detections whose boxes overlap, and one with
+``pair_motion_distance`` every pair within the motion gate as well.
 """
 
 from __future__ import annotations

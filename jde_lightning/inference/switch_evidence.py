@@ -131,10 +131,11 @@ def decision(switch: IdentitySwitch, diary: TrackDiary) -> Decision | None:
     deciding = int(about[np.argmax(pairs.stage[about])]) if len(about) else None
     # In a crowd a track is compared with dozens of detections; the cheapest tell most.
     cheapest = of_old[np.argsort(_cost(pairs)[of_old], kind="stable")[:_RIVALS]]
-    every = {*_on_the_way(switch, pairs), *cheapest.tolist(), *about.tolist(), *of_new.tolist()}
+    got = [row for row in of_old.tolist() if pairs.outcome(row) == MATCHED]
+    every = {*_on_the_way(switch, pairs), *cheapest.tolist(), *got, *about.tolist(), *of_new.tolist()}
     rows = sorted(every, key=lambda row: (int(pairs.frames[row]), row))
     shown = rows if len(rows) <= _MOST_ROWS else [rows[0], *rows[1 - _MOST_ROWS :]]
-    return Decision(_sentence(switch, pairs, taken, deciding), shown, deciding)
+    return Decision(_sentence(switch, diary, pairs, taken, deciding), shown, deciding)
 
 
 def _detection_of(diary: TrackDiary, frame: int, track: int) -> int:
@@ -159,7 +160,9 @@ def _cost(pairs: ConsideredPairs) -> npt.NDArray[np.floating]:
     return pairs.terms.get("cost", np.zeros(len(pairs)))
 
 
-def _sentence(switch: IdentitySwitch, pairs: ConsideredPairs, taken: int, deciding: int | None) -> str:
+def _sentence(
+    switch: IdentitySwitch, diary: TrackDiary, pairs: ConsideredPairs, taken: int, deciding: int | None
+) -> str:
     """Say what decided, with the terms in numbers."""
     if deciding is not None:
         outcome = pairs.outcome(deciding)
@@ -171,15 +174,77 @@ def _sentence(switch: IdentitySwitch, pairs: ConsideredPairs, taken: int, decidi
         )
         stage = f"stage {int(pairs.stage[deciding])}"
         return f"In frame {switch.frame}, {stage}, the old track was compared with this detection: {why} ({terms})."
-    considered = pairs.frames[(pairs.track_ids == switch.old_track) & (pairs.frames <= switch.frame)]
-    last = int(considered.max(initial=-1))
-    if last == switch.frame:
-        why = "the old track was not compared with the new one's detection: no overlap, and outside the motion gate"
-    else:
+    return f"In frame {switch.frame}, {_why_not_compared(switch, diary, pairs, taken)}.{_between(switch, pairs)}"
+
+
+def _why_not_compared(switch: IdentitySwitch, diary: TrackDiary, pairs: ConsideredPairs, taken: int) -> str:
+    """Say why the old track has no pair with the new one's detection, as far as the diary proves it."""
+    if taken < 0:
+        return "the new track has a box without a detection: there was none that the old track could have had"
+    here = pairs.frames == switch.frame
+    of_old = here & (pairs.track_ids == switch.old_track)
+    of_taken = here & (pairs.detection_indices == taken)
+    old_stages, taken_stages = (set(pairs.stage[mask].tolist()) for mask in (of_old, of_taken))
+    unknown = f"no comparison with the new one's (number {taken}) was recorded"
+    # A track can be matched and still have no box in the result file, if it was dropped as a duplicate.
+    own = next((row for row in np.flatnonzero(of_old).tolist() if pairs.outcome(row) == MATCHED), None)
+    if own is not None:
+        stage, other = int(pairs.stage[own]), int(pairs.detection_indices[own])
+        if taken_stages and stage < min(taken_stages):
+            return (
+                f"the old track was already matched in stage {stage} to another detection (number {other}) when the "
+                f"new one's (number {taken}) was first compared with any track, in stage {min(taken_stages)}"
+            )
+        return f"the old track was matched in stage {stage} to another detection (number {other}); {unknown}"
+    other = _detection_of(diary, switch.frame, switch.old_track)
+    if other >= 0 and other != taken:
+        return f"the old track was matched to another detection (number {other}); {unknown}"
+    if not old_stages:
+        considered = pairs.frames[(pairs.track_ids == switch.old_track) & (pairs.frames <= switch.frame)]
+        last = int(considered.max(initial=-1))
         when = f"its last was in frame {last}" if last >= 0 else "it never had one"
-        why = f"no detection was considered for the old track ({when}): it was gone, or far from all"
+        return (
+            f"no comparison of the old track with any detection was recorded ({when}): it was gone, far from all, or "
+            "took no part in the stages of those near it"
+        )
+    for stage in sorted(old_stages & taken_stages):
+        # Both took part: the pair would be listed if their boxes overlapped (see the diary's format).
+        rows = here & (pairs.stage == stage)
+        if _is_known(pairs, "iou_distance", rows):
+            gate = ", and outside the motion gate" if _is_known(pairs, "motion_distance", rows) else ""
+            return (
+                f"stage {stage}, the old track was not compared with the new one's detection (number {taken}): no "
+                f"overlap{gate}"
+            )
+    stages = [f"those of the old track in this frame were in {_stages(old_stages)}"]
+    if taken_stages:
+        stages.append(f"those of this detection in {_stages(taken_stages)}")
+    what = f"the old track with the new one's detection (number {taken})"
+    return f"no comparison of {what} was recorded: {', '.join(stages)}"
+
+
+def _is_known(pairs: ConsideredPairs, term: str, rows: npt.NDArray[np.bool_]) -> bool:
+    """Whether some pairs have a term."""
+    return term in pairs.terms and not bool(np.isnan(pairs.terms[term][rows]).all())
+
+
+def _stages(numbers: set[int]) -> str:
+    """Name stages."""
+    return f"stage{'' if len(numbers) == 1 else 's'} {' and '.join(map(str, sorted(numbers)))}"
+
+
+def _between(switch: IdentitySwitch, pairs: ConsideredPairs) -> str:
+    """Tell in how many of the frames between the old track was matched, compared in vain, or not compared."""
+    frames = switch.frame - switch.frame_before - 1
     rows = [row for row in _on_the_way(switch, pairs) if pairs.frames[row] > switch.frame_before]
-    outcomes = Counter(pairs.outcome(row).replace("_", " ") for row in rows).most_common()
-    way = ", ".join(f"{name} ({number})" for name, number in outcomes)
-    between = f" Outcomes of its best pair in each frame between, with their number: {way}." if way else ""
-    return f"In frame {switch.frame}, {why}.{between}"
+    outcomes = Counter(pairs.outcome(row) for row in rows)
+    if not outcomes:
+        return ""
+    matched = outcomes.pop(MATCHED, 0)
+    parts = [f"matched to a detection in {matched}"] if matched else []
+    if outcomes:
+        names = ", ".join(f"“{name.replace('_', ' ')}” in {number}" for name, number in outcomes.most_common())
+        parts.append(f"compared but not matched in {outcomes.total()} (outcome of its cheapest pair: {names})")
+    if frames > len(rows):
+        parts.append(f"without a recorded comparison in {frames - len(rows)}")
+    return f" Of the {frames} frame{'' if frames == 1 else 's'} between, the old track was {'; '.join(parts)}."
