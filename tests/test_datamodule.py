@@ -1,4 +1,5 @@
 import json
+import logging
 import pickle
 from pathlib import Path
 
@@ -266,7 +267,8 @@ def test_frames_in_training_and_validation_are_warned_of_once(root, caplog):
 def test_halves_are_no_leak(root, caplog):
     train, val = (MOTChallenge(path="MOT17/val", split=split) for split in ("train_half", "val_half"))
     data(root, train=[train], val=[val]).setup("fit")
-    assert caplog.records == []
+    # a verb that ran before may have told the package's log to say more
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_what_a_reader_missed_is_said_again_from_the_cache(tmp_path, caplog):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -131,13 +132,25 @@ def _providers(device: str, available: Sequence[str]) -> list[Any]:
     raise InputError(msg)
 
 
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's one entrance, which stays open as long as the process.
+
+    Its CPU plugin gives the thread that opens it a stack for signals, and frees that when it is closed. A Ctrl-C after
+    that would end the process with a segmentation fault, as Python's handler runs on such a stack (2026.4).
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 class OpenVinoSession:
     """A graph in OpenVINO, compiled for each shape of the input that comes; arguments as for :func:`open_session`."""
 
     def __init__(self, path: Path, device: str, precision: str, threads: int | None) -> None:
         import openvino
 
-        core = openvino.Core()
+        core = openvino_core()
         self._device = {"auto": "CPU", "cpu": "CPU"}.get(device, device)
         if self._device.partition(".")[0] not in core.available_devices:
             expected = ", ".join(["auto", "cpu", *(d for d in core.available_devices if d != "CPU")])

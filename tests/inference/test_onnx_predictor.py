@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import cv2
@@ -10,6 +11,7 @@ from jde_lightning.errors import InputError
 from jde_lightning.inference import onnx_sessions
 from jde_lightning.inference.cache import read_cache
 from jde_lightning.inference.onnx_predictor import OnnxPredictor
+from jde_lightning.inference.onnx_sessions import openvino_core
 from jde_lightning.inference.predictor import Predictor
 from jde_lightning.inference.predictor_loading import load_predictor, tracker_factory_for
 from jde_lightning.inference.suppression import select_detections
@@ -90,8 +92,8 @@ def test_fixed_size_takes_images_of_any_shape(small_exports, images):
 
 
 def test_bf16_in_openvino_agrees_roughly(small_exports, images):
-    openvino = pytest.importorskip("openvino")
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    pytest.importorskip("openvino")
+    if "BF16" not in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         with pytest.raises(InputError, match="does not compute in bf16"):
             OnnxPredictor(small_exports.dense, backend="openvino", precision="bf16")
         return
@@ -257,3 +259,19 @@ def test_pooled_embeddings_are_not_those_of_the_best_anchor(small_exports, image
     arrays = [outputs[name][0] for name in ("boxes", "scores", "labels", "embeddings")]
     best, mean = (select_detections(*arrays, 0.3, 0.7, 300, pooling) for pooling in ("best", "mean"))
     assert (best.embeddings * mean.embeddings).sum(axis=1).min() < 0.999
+
+
+def test_ctrl_c_after_openvino_is_a_keyboard_interrupt(small_exports, images):
+    """Not a segmentation fault: in a process of its own, as that would end this one."""
+    pytest.importorskip("openvino")
+    program = (
+        "import faulthandler, gc, os, signal, sys; faulthandler.enable()\n"
+        "from jde_lightning.inference import OnnxPredictor\n"
+        "predictor = OnnxPredictor(sys.argv[1], backend='openvino')\n"
+        "del predictor; gc.collect()\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "try:\n    signal.raise_signal(signal.SIGINT)\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
+    )
+    command = [sys.executable, "-c", program, str(small_exports.dense)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

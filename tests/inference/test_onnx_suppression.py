@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jde_lightning.inference.onnx_sessions import openvino_core
 from jde_lightning.inference.onnx_suppression import add_suppression
 from jde_lightning.inference.suppression import select_detections, unit_norm
 
@@ -41,8 +42,8 @@ def in_onnxruntime(model, arrays):
 
 
 def in_openvino(model, arrays):
-    openvino = pytest.importorskip("openvino")
-    core = openvino.Core()
+    pytest.importorskip("openvino")
+    core = openvino_core()
     compiled = core.compile_model(
         core.read_model(model.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
