@@ -136,8 +136,8 @@ def _providers(device: str, available: Sequence[str]) -> list[Any]:
 def openvino_core() -> Any:
     """OpenVINO's one entrance, which stays open as long as the process.
 
-    Its CPU plugin gives the thread that opens it a stack for signals, and frees that when it is closed. A Ctrl-C after
-    that would end the process with a segmentation fault, as Python's handler runs on such a stack (2026.4).
+    Where two are opened and closed in the same order, a Ctrl-C afterwards ends the process with a segmentation fault
+    (seen with 2026.4, with Python's fault handler on).
     """
     import openvino
 

@@ -265,10 +265,10 @@ def test_ctrl_c_after_openvino_is_a_keyboard_interrupt(small_exports, images):
     """Not a segmentation fault: in a process of its own, as that would end this one."""
     pytest.importorskip("openvino")
     program = (
-        "import faulthandler, gc, os, signal, sys; faulthandler.enable()\n"
+        "import faulthandler, gc, signal, sys; faulthandler.enable()\n"
         "from jde_lightning.inference import OnnxPredictor\n"
-        "predictor = OnnxPredictor(sys.argv[1], backend='openvino')\n"
-        "del predictor; gc.collect()\n"
+        "first, second = (OnnxPredictor(sys.argv[1], backend='openvino') for _ in range(2))\n"
+        "del first; gc.collect(); del second; gc.collect()\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "try:\n    signal.raise_signal(signal.SIGINT)\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
     )
