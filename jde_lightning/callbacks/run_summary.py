@@ -24,7 +24,8 @@ _SHOWN: tuple[str, ...] = (
     "rank1",
     "silhouette",
 )
-_SHOWN += ("view_map", "view_rank1")
+_SHOWN += ("view_map", "view_rank1", "view_boxes")
+_COUNTS = ("idsw", "view_boxes")
 _LOSSES = ("box_loss", "cls_loss", "dfl_loss", "reid_loss")
 
 
@@ -97,7 +98,7 @@ class RunSummary(pl.Callback):
         """One line per group of metrics that were measured."""
         values = {name: trainer.callback_metrics.get(f"{prefix}/{name}") for name in _SHOWN}
         shown = [
-            f"{name} {float(value):.0f}" if name == "idsw" else f"{name} {float(value):.3f}"
+            f"{name} {float(value):.0f}" if name in _COUNTS else f"{name} {float(value):.3f}"
             for name, value in values.items()
             if value is not None and not math.isnan(float(value))
         ]

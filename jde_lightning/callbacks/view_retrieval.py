@@ -30,6 +30,8 @@ from jde_lightning.structures import (
 
 _PICTURED = 6
 """Pairs of views in the picture."""
+_FEW = 20
+"""Fewer boxes that were compared say nothing, however well they do."""
 
 
 class ViewRetrieval(ValidationCallback):
@@ -175,6 +177,11 @@ class ViewRetrieval(ValidationCallback):
         values = _compare(compared)
         if trainer.is_global_zero and not {"map", "cosine_gap"} <= set(values):
             self._warn(len(pairs), seen, count, "map" in values)
+        if trainer.is_global_zero and "map" in values and count < _FEW:
+            text = (
+                f"view_map and view_rank1 compare {count} boxes only, of {seen}: they say nothing about the embedding"
+            )
+            self.warn_once(f"{text}; see view_boxes in later epochs", key="few")
         logged = {f"view_{name}": value for name, value in values.items()}
         return logged | ({"view_found": count / seen, "view_boxes": count} if seen else {})
 

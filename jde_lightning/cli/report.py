@@ -33,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("run", metavar="RUN_DIR", type=Path, help="folder of a run, or of its versions, of which the newest is taken")
+    add(
+        "run",
+        metavar="RUN_DIR",
+        type=Path,
+        help="folder of a run, or of its versions, of which the newest training is taken",
+    )
     add("--output", type=Path, metavar="FILE", help="the page (default: RUN_DIR/report.html)")
     add("--checkpoint", default="best", metavar="NAME", help="best (default), last, or a checkpoint of the run")
     add("--no-network", action="store_true", help="never run the network: use what an earlier report has kept")

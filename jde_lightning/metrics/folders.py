@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +20,10 @@ from jde_lightning.metrics.mot_challenge import (
 )
 from jde_lightning.metrics.scores import Counts, Scores, scores_from_counts, sequence_counts, summed
 from jde_lightning.metrics.sequences import Benchmark, HalfConvention, Split, read_seqinfo, split_frames
+
+_LOG = logging.getLogger(__name__)
+_FEWEST_FRAMES = 20
+"""Shorter sequences may well have nothing in one half."""
 
 
 class ClassScores(TypedDict):
@@ -112,11 +117,17 @@ def evaluate_folder(
 
         found = tqdm(found, desc="evaluate", unit="sequence", leave=False)
     counts: dict[str, dict[str, Counts]] = {}  # class, sequence
+    halves: list[str] = []
     for files in found:
         gt, result = load_sequence(files, benchmark, split, half_convention, classes)
+        if split == "all" and (half := _half_hint(files, gt, result)):
+            halves.append(half)
         parts = [("", (gt, result))] if classes is None else rows_by_class(gt, result, classes)
         for name, rows in parts:
             counts.setdefault(name, {})[files.name] = sequence_counts(*rows, benchmark)
+    if halves:
+        more = f" (and {len(halves) - 1} more)" if len(halves) > 1 else ""
+        _LOG.warning("%s%s; the other half is counted as missed", halves[0], more)
     if classes is None:
         single = _scores(counts[""])
         return {"combined": single["combined"], "sequences": single["sequences"]}
@@ -135,6 +146,24 @@ def _scores(counts: Mapping[str, Counts]) -> ClassScores:
         "combined": scores_from_counts(summed(counts.values())),
         "sequences": {name: scores_from_counts(count) for name, count in counts.items()},
     }
+
+
+def _half_hint(files: SequenceFiles, gt: MOTRows, result: MOTRows) -> str:
+    """Name the half that all results of a sequence lie in, where ground truth lies in both; empty if they do not."""
+    length = read_seqinfo(files.seqinfo).length if files.seqinfo else None
+    if length is None:
+        length = int(gt.frames.max(initial=0))
+    if length < _FEWEST_FRAMES or not len(result):
+        return ""
+    first, last = int(result.frames.min()), int(result.frames.max())
+    middle = length // 2 + 1  # of the first half or of the second, as the convention has it
+    if first >= middle and (gt.frames < middle).any():
+        option = "--split val_half" + (" --half-convention fairmot" if first == middle else "")
+    elif last <= middle and (gt.frames > middle).any():
+        option = "--split train_half"
+    else:
+        return ""
+    return f"{files.result}: all lines lie in frames {first} to {last} of {length}; {option} evaluates that half alone"
 
 
 def find_sequences(

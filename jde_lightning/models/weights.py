@@ -62,8 +62,8 @@ class WeightsReport:
             lines.append(f"  the file's Re-ID branch is {found}, the network's {wanted}: reid_branch: {found} takes it")
         if self.folded:
             lines.append(
-                f"  {len(self.folded)} batch norms are folded into their convolutions; to train, keep their statistics "
-                "(model.norm_eval: true), or the detector forgets what it knows"
+                f"  {len(self.folded)} batch norms are folded into their convolutions: "
+                "training needs model.norm_eval: true, or the detector forgets what it knows"
             )
         return "\n".join(lines)
 

@@ -32,6 +32,14 @@ def test_weights_are_called_best_only_if_they_are(best, last, line, tmp_path, ca
     assert line in capsys.readouterr().out.splitlines()
 
 
+def test_the_number_of_boxes_stands_beside_what_was_measured_on_them(tmp_path, capsys):
+    fake = trainer(tmp_path)
+    fake.callback_metrics = {"val/view_rank1": 1.0, "val/view_boxes": 2.0, "val/view_map": 1.0, "val/idsw": 3.0}
+    RunSummary().on_fit_end(fake, None)
+    line = "last validation idsw 3, view_map 1.000, view_rank1 1.000, view_boxes 2"
+    assert line in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize(("every", "epochs", "warned"), [(5, 3, True), (5, 5, False), (None, 3, False), (5, -1, False)])
 def test_a_training_without_validation_is_warned_of(every, epochs, warned, tmp_path, caplog):
     RunSummary().on_train_start(trainer(tmp_path, every=every, epochs=epochs), None)

@@ -211,9 +211,9 @@ def test_detections_take_the_place_of_annotations(tmp_path):
         ([painted(0)], 0.05, {"found": 0, "boxes": 0}, "none of 4 boxes was found in both views .*conf 0.1, iou 0.5"),
         ([painted(0, boxes=1)], 0.9, {"found": 1, "boxes": 1}, "1 of 1 boxes were found .* none that certainly shows"),
         (
-            [painted(0, boxes=1), painted(1, boxes=1)],
+            [painted(number, boxes=1) for number in range(20)],
             0.9,
-            {"found": 1, "boxes": 2, "map": 1, "rank1": 1},
+            {"found": 1, "boxes": 20, "map": 1, "rank1": 1},
             "view_cosine_gap is left out: no image has two boxes",
         ),
     ],
@@ -224,6 +224,17 @@ def test_what_is_undefined_is_left_out_with_one_warning(samples, score, logged, 
         assert run(ViewRetrieval(augmentation=SAME), ByColor(score=score), samples, tmp_path) == logged
     assert len(caplog.records) == 1
     assert re.search(reason, caplog.text)
+
+
+def test_few_boxes_are_warned_of_once(tmp_path, caplog):
+    callback = ViewRetrieval(augmentation=SAME, pictures=False)
+    for number in (2, 2, 4):  # images of four boxes
+        assert run(callback, ByColor(), STREET[:number], tmp_path)["boxes"] == 4 * number
+    assert len(caplog.records) == 1
+    assert "view_map and view_rank1 compare 8 boxes only, of 8: they say nothing" in caplog.text
+    caplog.clear()
+    run(ViewRetrieval(augmentation=SAME, pictures=False), ByColor(), STREET[:5], tmp_path)
+    assert not caplog.records
 
 
 def test_without_data_or_switched_off_nothing_happens(tmp_path, caplog):

@@ -31,6 +31,16 @@ def test_last_is_the_newest_checkpoint_of_all_runs(tmp_path):
     assert (start.folder, start.step) == (tmp_path / "version_1", 1)
 
 
+def test_folders_that_validate_made_do_not_mislead(tmp_path):
+    path = checkpoint(tmp_path / "version_0/checkpoints/last.ckpt", age=50)
+    (tmp_path / "version_1").mkdir()
+    (tmp_path / "version_1/metrics.csv").write_text("epoch,step,val/hota\n0,0,0.5\n")
+    (tmp_path / "version_2/checkpoints").mkdir(parents=True)
+    for asked in ("last", "last_or_new"):
+        start = find(asked, tmp_path)
+        assert (start.path, start.folder) == (path, tmp_path / "version_0")
+
+
 def test_a_folder_goes_on_with_its_run_and_a_file_begins_another(tmp_path):
     path = checkpoint(tmp_path / "version_0/checkpoints/last.ckpt")
     checkpoint(tmp_path / "version_1/checkpoints/last.ckpt")

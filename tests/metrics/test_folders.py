@@ -74,6 +74,50 @@ def test_empty_result_file_counts_as_nothing_found(example):
     assert scores["sequences"]["MOT17-04-FRCNN"] == expected["sequences"]["MOT17-04-FRCNN"]
 
 
+def write_frames(path, frames, end="1,1,1"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{frame},1,10,10,20,50,{end}\n" for frame in frames))
+
+
+@pytest.mark.parametrize(
+    ("frames", "length", "hint"),
+    [
+        (range(22, 41), 40, "frames 22 to 40 of 40; --split val_half evaluates"),
+        (range(25, 30), 40, "frames 25 to 29 of 40; --split val_half evaluates"),
+        (range(21, 41), 40, "frames 21 to 40 of 40; --split val_half --half-convention fairmot evaluates"),
+        (range(1, 22), 40, "frames 1 to 21 of 40; --split train_half evaluates"),
+        (range(1, 21), 40, "frames 1 to 20 of 40; --split train_half evaluates"),
+        (range(5, 36), 40, None),
+        (range(20, 41), 40, None),
+        (range(1, 23), 40, None),
+        (range(0), 40, None),
+        (range(11, 19), 18, None),
+    ],
+)
+@pytest.mark.parametrize("seqinfo", [True, False])
+def test_results_of_one_half_are_told_of(frames, length, hint, seqinfo, tmp_path, caplog):
+    for name in ("A", "B"):
+        write_frames(tmp_path / "gt" / name / "gt" / "gt.txt", range(1, length + 1))
+        if seqinfo:
+            (tmp_path / "gt" / name / "seqinfo.ini").write_text(f"[Sequence]\nseqLength={length}\n")
+        write_frames(tmp_path / "results" / f"{name}.txt", frames, "1,-1,-1,-1")
+    evaluate_folder(tmp_path / "gt", tmp_path / "results")
+    assert len(caplog.records) == (hint is not None)
+    if hint:
+        assert f"{tmp_path / 'results' / 'A.txt'}: all lines lie in {hint} that half alone (and 1 more);" in caplog.text
+
+
+def test_half_a_result_is_right_where_half_is_annotated_or_asked_for(tmp_path, caplog):
+    write_frames(tmp_path / "gt" / "A" / "gt" / "gt.txt", range(1, 41))
+    write_frames(tmp_path / "results" / "A.txt", range(22, 41), "1,-1,-1,-1")
+    scores = evaluate_folder(tmp_path / "gt", tmp_path / "results", split="val_half")
+    assert scores["combined"]["HOTA"] == pytest.approx(1)
+    write_frames(tmp_path / "gt" / "A" / "gt" / "gt.txt", range(22, 41))
+    (tmp_path / "gt" / "A" / "seqinfo.ini").write_text("[Sequence]\nseqLength=40\n")
+    evaluate_folder(tmp_path / "gt", tmp_path / "results")
+    assert not caplog.records
+
+
 def test_what_is_missing_is_named(example):
     folder, _ = example
     with pytest.raises(InputError, match="nowhere: not found, expected a folder of ground truth"):

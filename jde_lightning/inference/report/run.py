@@ -72,7 +72,7 @@ def open_run(folder: Path, checkpoint: str = "best") -> Run:
     """Find out what a run left behind.
 
     Args:
-        folder: of the run, ``version_N``; or the folder of such, of which the newest is taken.
+        folder: of the run, ``version_N``; or the folder of such, of which the newest that has trained is taken.
         checkpoint: ``best``, ``last``, or a file. Where there is no ``best``, ``last`` is taken, and a note says so.
 
     Raises:
@@ -103,9 +103,20 @@ def _version_folder(folder: Path) -> Path:
         msg = f"{folder}: not the folder of a run; it holds neither {', '.join(_LEFT_BY_A_RUN)} nor version_N folders"
         raise InputError(msg)
     newest = versions[max(versions)]
-    if len(versions) > 1:
+    chosen = next((versions[n] for n in sorted(versions, reverse=True) if _has_trained(versions[n])), newest)
+    if chosen != newest:
+        text = "%s holds neither checkpoints nor metrics of a training (validate makes such); the report is about %s"
+        _LOG.warning(text, newest, chosen.name)
+    elif len(versions) > 1:
         _LOG.info("%s holds %d runs; the report is about the newest, %s", folder, len(versions), newest.name)
-    return newest
+    return chosen
+
+
+def _has_trained(folder: Path) -> bool:
+    """Whether a run has left something of a training: ``validate`` and ``test`` make folders as well."""
+    if any((folder / "checkpoints").glob("*.ckpt")):
+        return True
+    return any(name.startswith(("train/", "lr-")) for name in read_metrics(folder / "metrics.csv").columns)
 
 
 def _read_config(run: Run) -> None:

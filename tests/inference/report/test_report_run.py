@@ -59,6 +59,28 @@ def test_newest_version_is_taken(tmp_path, caplog):
     assert open_run(tmp_path / "runs" / "version_2").name == "runs/version_2"
 
 
+def test_what_validate_made_is_skipped(tmp_path, caplog):
+    runs = tmp_path / "runs"
+    for number in (0, 1):
+        write_run(runs / f"version_{number}")
+    for number in (2, 3):
+        write_run(runs / f"version_{number}", metrics="epoch,step,val/hota\n0,0,0.5\n")
+    (runs / "version_2" / "checkpoints").mkdir()
+    opened = open_run(runs)
+    assert opened.folder.name == "version_1"
+    assert f"{runs / 'version_3'} holds neither checkpoints nor metrics of a training" in caplog.text
+    assert "the report is about version_1" in caplog.text
+    assert open_run(runs / "version_3").folder.name == "version_3"  # who names it gets it
+    write_checkpoint(runs / "version_2" / "checkpoints" / "last.ckpt")
+    assert open_run(runs).folder.name == "version_2"
+
+
+def test_where_nothing_has_trained_the_newest_is_taken(tmp_path):
+    for number in (0, 1):
+        write_run(tmp_path / f"version_{number}", metrics="")
+    assert open_run(tmp_path).folder.name == "version_1"
+
+
 def test_folders_of_no_run_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such folder; expected that of a run"):
         open_run(tmp_path / "gone")
