@@ -17,6 +17,7 @@ FLOORS = [
         "boxes",
         "errors",
         "files",
+        "lazy_names",
         "schedule",
         "optimization",
         "packaged_configs",

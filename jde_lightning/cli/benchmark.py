@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jde_lightning.cli.options import (
-    IMAGE_SIZE_HELP,
     TRACKER_HELP,
     WEIGHTS_HELP,
     add_backend_option,
+    add_detection_options,
     add_network_speed_options,
     network_speed,
 )
@@ -60,11 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("tracking and detection")
     add = group.add_argument
     add("--tracker", metavar="NAME", help=TRACKER_HELP)
-    add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
-    add("--conf", type=float, metavar="F", help="smallest confidence (default: 0.1)")
-    add("--iou", type=float, metavar="F", help="overlap limit of the suppression (default: 0.7)")
-    add("--max-det", type=int, metavar="N", help="most detections per image (default: 300)")
-    add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
+    add_detection_options(group)
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=1, metavar="N", help="frames detected at once (default: 1, as of a camera)")
@@ -196,9 +192,8 @@ def _table(report: dict[str, Any], speed: Speed) -> str:
     lines += ["", f"{settings['weights']}, {settings['image_size']} px, {settings['precision']}, {settings['runtime']}"]
     if settings["runtime"] == "torch":
         lines += [f"embeddings: {settings['embeddings']}, compile: {settings['compile']}"]
-    lines += [f"{speed.frames} frames after those that warm up, {speed.people:.1f} detections in each, "]
-    lines[-1] += f"batches of {settings['batch_size']}"
-    lines += [""]
+    lines.append(f"{speed.frames} frames after those that warm up, in batches of {settings['batch_size']}")
+    lines += [f"{speed.people:.1f} detections in each", ""]
     lines += [f"{'ms per frame':<14}{'p50':>9}{'p95':>9}"]
     for name in speed.milliseconds:
         lines.append(f"{name:<14}{speed.percentile(name, 50):>9.2f}{speed.percentile(name, 95):>9.2f}")

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jde_lightning.cli.options import (
-    IMAGE_SIZE_HELP,
     WEIGHTS_HELP,
     add_backend_option,
+    add_detection_options,
+    add_half_options,
     add_network_speed_options,
     network_speed,
 )
@@ -48,21 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "score and embedding; or a folder of such, for the sequences of SOURCE (only their seqinfo.ini is read)",
     )
     add("--overwrite", action="store_true", help="replace a file that is of something else")
-    add("--split", choices=("all", "train_half", "val_half"), default="all", help="half of each MOT sequence")
-    add("--half-convention", choices=("centertrack", "fairmot"), default="centertrack", help="where the halves part")
+    add_half_options(parser)
     group = parser.add_argument_group("detection")
-    add = group.add_argument
-    add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
-    add(
-        "--conf",
-        type=float,
-        default=0.05,
-        metavar="F",
-        help="smallest confidence; low, so that tune can try thresholds above it (default: 0.05)",
-    )
-    add("--iou", type=float, metavar="F", help="overlap limit of the suppression (default: 0.7)")
-    add("--max-det", type=int, metavar="N", help="most detections per image (default: 300)")
-    add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
+    add_detection_options(group, conf=0.05, conf_note="; low, so that tune can try thresholds above it")
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="frames detected at once (default: 8)")

@@ -9,7 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from jde_lightning.cli.options import CONFIG_HELP, IMAGE_SIZE_HELP, add_network_speed_options, network_speed
+from jde_lightning.cli.options import (
+    CONFIG_HELP,
+    IMAGE_SIZE_HELP,
+    add_half_options,
+    add_network_speed_options,
+    network_speed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("frames")
     add = group.add_argument
     add("--frames", choices=_SPLITS, default="val", help="which frames of the configuration (default: val)")
-    add("--split", choices=("all", "train_half", "val_half"), default="all", help="half of each MOT sequence")
-    add("--half-convention", choices=("centertrack", "fairmot"), default="centertrack", help="where the halves part")
+    add_half_options(group)
     add("--every", type=int, default=1, metavar="N", help="take every n-th frame of each sequence (default: 1)")
     group = parser.add_argument_group("boxes")
     add = group.add_argument

@@ -18,6 +18,36 @@ IMAGE_SIZE_HELP = (
 WEIGHTS_HELP = "checkpoint of fit; a file of export (.onnx, needs no torch); or YOLO11 weights with --scale"
 
 
+def add_detection_options(parser: argparse._ActionsContainer, conf: float = 0.1, conf_note: str = "") -> None:
+    """Add the options that say what the detector finds, and which network plain weights are of.
+
+    Those that are not given are ``None``: an exported network may have been made for other values.
+
+    Args:
+        parser: or a group of one.
+        conf: what ``--conf`` is if it is not given; only the verb that differs from the network's 0.1 sets it.
+        conf_note: why the verb differs, for the help.
+    """
+    add = parser.add_argument
+    default = None if conf == 0.1 else conf
+    add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
+    add("--conf", type=float, default=default, metavar="F", help=f"smallest confidence{conf_note} (default: {conf:g})")
+    add("--iou", type=float, metavar="F", help="overlap limit of the suppression (default: 0.7)")
+    add("--max-det", type=int, metavar="N", help="most detections per image (default: 300)")
+    add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
+
+
+def add_half_options(parser: argparse._ActionsContainer) -> None:
+    """Add the options that say which half of each MOTChallenge sequence is taken.
+
+    Args:
+        parser: or a group of one.
+    """
+    add = parser.add_argument
+    add("--split", choices=("all", "train_half", "val_half"), default="all", help="half of each MOT sequence")
+    add("--half-convention", choices=("centertrack", "fairmot"), default="centertrack", help="where the halves part")
+
+
 def add_network_speed_options(parser: argparse._ActionsContainer) -> None:
     """Add the options that say how the network runs: where, how precisely, compiled, and which embeddings.
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jde_lightning.cli.options import (
-    IMAGE_SIZE_HELP,
     TRACKER_HELP,
     WEIGHTS_HELP,
     add_backend_option,
+    add_detection_options,
+    add_half_options,
     add_network_speed_options,
     network_speed,
 )
@@ -55,15 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--tracker", metavar="NAME", help=TRACKER_HELP)
     add("--no-appearance", action="store_true", help="track by motion only")
-    add("--split", choices=("all", "train_half", "val_half"), default="all", help="half of each MOT sequence")
-    add("--half-convention", choices=("centertrack", "fairmot"), default="centertrack", help="where the halves part")
+    add_half_options(group)
     group = parser.add_argument_group("detection")
-    add = group.add_argument
-    add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
-    add("--conf", type=float, metavar="F", help="smallest confidence (default: 0.1)")
-    add("--iou", type=float, metavar="F", help="overlap limit of the suppression (default: 0.7)")
-    add("--max-det", type=int, metavar="N", help="most detections per image (default: 300)")
-    add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
+    add_detection_options(group)
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="frames detected at once (default: 8)")

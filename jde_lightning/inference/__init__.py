@@ -5,8 +5,9 @@ The public names load lazily (PEP 562): tuning a tracker on a cache, in many pro
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jde_lightning.lazy_names import lazy_names
 
 _HOME = {
     "AnnotatedFrame": "jde_lightning.inference.annotated_frames",
@@ -128,14 +129,4 @@ if TYPE_CHECKING:
     from jde_lightning.inference.video import VideoWriter
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used."""
-    if name not in _HOME:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    """List the lazy names too."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

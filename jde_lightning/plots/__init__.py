@@ -5,8 +5,9 @@ The public names load lazily (PEP 562): drawing boxes on frames needs no matplot
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jde_lightning.lazy_names import lazy_names
 
 _HOME = {
     "as_jpeg": "jde_lightning.plots.canvas",
@@ -69,14 +70,4 @@ if TYPE_CHECKING:
     from jde_lightning.plots.verification import plot_verification
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used."""
-    if name not in _HOME:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    """List the lazy names too."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME)
