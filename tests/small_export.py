@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from small_checkpoint import write_checkpoint
 
 from jde_lightning.models.network import YOLO11JDE
 
@@ -37,7 +38,7 @@ def make_small_exports(folder):
     from jde_lightning.models.export_graph import DetectionGraph
 
     network = small_network("mean")
-    checkpoint = write_checkpoint(network, folder / "best.ckpt")
+    checkpoint = write_checkpoint(network, folder / "best.ckpt", SIZE)
     traced = onnx_export._traced(DetectionGraph(network), (SIZE, SIZE), dynamic_size=True)
     inside = onnx_export.Suppression(**INSIDE)
     with pytest.MonkeyPatch.context() as patch:
@@ -74,13 +75,3 @@ def small_network(pooling="best", classes=2):
             torch.nn.init.normal_(branch[2].weight, std=0.02)
             torch.nn.init.constant_(branch[2].bias, -1.0)
     return network.eval()
-
-
-def write_checkpoint(network, path):
-    """Write what ``fit`` would write, as far as loading needs it."""
-    names = ["person", "rider", "dog"][: network.num_classes]
-    facts = {"scale": "n", "embed_dim": network.embed_dim, "class_names": names, "image_size": SIZE}
-    facts["embedding_pooling"] = network.embedding_pooling
-    state = {f"network.{k}": v for k, v in network.state_dict().items()}
-    torch.save({"state_dict": state, "hyper_parameters": {}, "jde_lightning": facts}, path)
-    return path

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_checkpoint import write_checkpoint
 from walking_people import write_walk
 
 from jde_lightning.cli import main
@@ -22,11 +23,7 @@ def weights(tmp_path_factory):
     with torch.no_grad():
         for branch, bias in zip(network.model[-1].cv3, (-2.6, 0.8, 3.0), strict=True):
             branch[2].bias.fill_(bias)  # confidences of 0.07, 0.69 and 0.95
-    path = tmp_path_factory.mktemp("run") / "last.ckpt"
-    facts = {"scale": "n", "embed_dim": 8, "class_names": ["person"], "image_size": 64}
-    state = {f"network.{k}": v for k, v in network.state_dict().items()}
-    torch.save({"state_dict": state, "hyper_parameters": {}, "jde_lightning": facts}, path)
-    return path
+    return write_checkpoint(network, tmp_path_factory.mktemp("run") / "last.ckpt", image_size=64)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from small_checkpoint import write_checkpoint
 
 from jde_lightning.cli import main
 from jde_lightning.inference import EmbeddingTable
@@ -19,11 +20,7 @@ def weights(tmp_path_factory):
     with torch.no_grad():
         for branch in network.model[-1].cv3:
             branch[2].bias.fill_(1.0)
-    path = tmp_path_factory.mktemp("run") / "last.ckpt"
-    facts = {"scale": "n", "embed_dim": 8, "class_names": ["person"], "image_size": 64}
-    state = {f"network.{k}": v for k, v in network.state_dict().items()}
-    torch.save({"state_dict": state, "hyper_parameters": {}, "jde_lightning": facts}, path)
-    return path
+    return write_checkpoint(network, tmp_path_factory.mktemp("run") / "last.ckpt", image_size=64)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_checkpoint import write_checkpoint
 
 from jde_lightning import _ultralytics
 from jde_lightning.cli import main
@@ -97,11 +98,7 @@ def checkpoint(tmp_path_factory):
             torch.nn.init.normal_(branch[2].weight, std=0.5)
             torch.nn.init.zeros_(branch[2].bias)
     network.eval()
-    path = tmp_path_factory.mktemp("weights") / "tiny.ckpt"
-    facts = {"scale": "n", "embed_dim": 8, "class_names": ["person"], "image_size": 96}
-    state = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    torch.save({"state_dict": state, "hyper_parameters": {}, "jde_lightning": facts}, path)
-    return path
+    return write_checkpoint(network, tmp_path_factory.mktemp("weights") / "tiny.ckpt", image_size=96)
 
 
 @pytest.fixture

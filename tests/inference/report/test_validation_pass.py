@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from report_runs import write_frames, write_run
+from small_checkpoint import write_checkpoint
 
 from jde_lightning.inference.predictor import Predictor
 from jde_lightning.inference.report import validation_pass
@@ -12,23 +13,20 @@ from jde_lightning.inference.report.validation_pass import frame_groups, frame_n
 from jde_lightning.models.network import YOLO11JDE
 
 
-def write_checkpoint(path, seed=0):
+def write_weights(path, seed=0):
     """A network that finds something in noise."""
     torch.manual_seed(seed)
     network = YOLO11JDE("n", 1, embed_dim=8)
     with torch.no_grad():
         for branch in network.model[-1].cv3:
             branch[2].bias.fill_(1.0)
-    facts = {"scale": "n", "embed_dim": 8, "class_names": ["person"], "image_size": 64}
-    state = {f"network.{name}": value for name, value in network.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"epoch": 0, "state_dict": state, "hyper_parameters": {}, "jde_lightning": facts}, path)
+    write_checkpoint(network, path, image_size=64, epoch=0)
 
 
 @pytest.fixture
 def run(tmp_path):
     folder = write_run(tmp_path / "run", config="model: {conf: 0.25, max_det: 7}\n")
-    write_checkpoint(folder / "checkpoints" / "best.ckpt")
+    write_weights(folder / "checkpoints" / "best.ckpt")
     return folder
 
 
@@ -66,7 +64,7 @@ def test_network_runs_once_with_the_settings_of_validation(run, index, passes):
 
 def test_detections_of_other_weights_settings_or_frames_are_not_taken(run, index, passes):
     observe(open_run(run), index)
-    write_checkpoint(run / "checkpoints" / "best.ckpt", seed=1)
+    write_weights(run / "checkpoints" / "best.ckpt", seed=1)
     observe(open_run(run), index)
     assert len(passes) == 2
     (run / "config.yaml").write_text("model: {conf: 0.5, max_det: 7}\n")
