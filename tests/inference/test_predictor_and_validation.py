@@ -52,7 +52,11 @@ def test_checkpoint_detects_as_its_validation_did(module, tmp_path):
     assert predictor.image_size == 128
     for one, other in zip(found, expected, strict=True):
         assert len(one) == len(other) == 30
-        # The predictor folds batch norms into convolutions, which rounds differently.
+        # The predictor folds batch norms into convolutions, which rounds differently: boxes that are as confident as
+        # each other may change places.
+        place = np.abs(one.boxes[None] - other.boxes[:, None]).max(axis=2).argmin(axis=1)
+        assert sorted(place) == list(range(30))
+        one = one[place]
         np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
         np.testing.assert_allclose(one.embeddings, other.embeddings, atol=1e-5)
