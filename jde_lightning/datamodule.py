@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from jde_lightning.data.augment import AugmentationConfig
 from jde_lightning.data.collate import collate_training, collate_validation
-from jde_lightning.data.datasets import FrameDataset, MosaicDataset, start_worker
+from jde_lightning.data.datasets import FrameDataset, MosaicDataset
 from jde_lightning.data.densest import densest_batch
 from jde_lightning.data.frame_mix import FrameMix
 from jde_lightning.data.identities import (
@@ -35,6 +35,7 @@ from jde_lightning.data.samplers import MosaicBatchSampler, SequenceBatchSampler
 from jde_lightning.data.shared_cache import SharedTileCache, memory_folder
 from jde_lightning.data.summary import describe, summarize
 from jde_lightning.data.synthetic import SyntheticCrowd
+from jde_lightning.data.workers import start_worker
 from jde_lightning.errors import InputError
 from jde_lightning.files import written_whole
 from jde_lightning.structures import Batch, IntArray, Role

@@ -6,9 +6,6 @@ random state.
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from typing import NamedTuple
 
 import cv2
@@ -45,36 +42,6 @@ from jde_lightning.errors import InputError
 from jde_lightning.structures import BoolArray, FloatArray, IntArray, Role
 
 _LEARNED, _IGNORED, _UNUSED = 0, 1, 2
-
-
-def one_thread_per_worker(worker_id: int) -> None:
-    """Keep OpenCV to one thread in a worker process; for ``worker_init_fn`` of a data loader.
-
-    Without it a forked worker may wait for ever for the threads that OpenCV had in the process it was forked from.
-    """
-    del worker_id
-    cv2.setNumThreads(0)
-
-
-def start_worker(worker_id: int) -> None:
-    """As :func:`one_thread_per_worker`, in a worker that signals to a whole job leave alone; for ``worker_init_fn``.
-
-    A cluster that wants its machine back may signal every process of the job. The training process then has a step to
-    finish, for which it needs its workers. They end when it tells them to, as ever.
-    """
-    one_thread_per_worker(worker_id)
-    if not hasattr(signal, "sigwaitinfo"):  # not on every system
-        return
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_end_if_told_by, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_if_told_by(parent: int) -> None:
-    """Wait for a SIGTERM that the parent sent, and end the process."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-        pass
-    os._exit(0)
 
 
 class _Boxes(NamedTuple):

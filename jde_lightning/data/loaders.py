@@ -1,4 +1,7 @@
-"""Data loaders: training goes on in the middle of an epoch; in validation a process may have nothing."""
+"""Data loaders: training goes on in the middle of an epoch; in validation a process may have nothing.
+
+Both start their workers where a signal to the whole job does not kill them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from jde_lightning.data.samplers import MosaicBatchSampler
+from jde_lightning.data.workers import signals_held
 from jde_lightning.structures import Batch
 
 
@@ -35,7 +39,9 @@ class TrainingLoader(DataLoader[Batch]):
         if self.due is not None and isinstance(self.sampler, MosaicBatchSampler):
             self.sampler.start_at(self.due() % max(len(self), 1))
         began = time.perf_counter()
-        for batch in super().__iter__():
+        with signals_held():
+            batches = super().__iter__()
+        for batch in batches:
             self.seconds_waited += time.perf_counter() - began
             yield batch
             began = time.perf_counter()
@@ -54,6 +60,11 @@ class FramesLoader(DataLoader[Batch]):
     Lightning leaves a process with a length of 0 out of the whole validation, the hooks at its end included, in which
     the others would wait for it for ever. Where the length is 1 and no batch comes, the hooks are called.
     """
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """The batches of this process."""
+        with signals_held():
+            return super().__iter__()
 
     def __len__(self) -> int:
         """Number of batches of this process, at least 1."""

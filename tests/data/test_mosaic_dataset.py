@@ -18,9 +18,9 @@ from jde_lightning.data import (
     collate_training,
     collate_validation,
 )
-from jde_lightning.data.datasets import one_thread_per_worker
 from jde_lightning.data.images import TileCache
 from jde_lightning.data.samples import MosaicRequest
+from jde_lightning.data.workers import one_thread_per_worker
 from jde_lightning.errors import InputError
 from jde_lightning.structures import FrameAnnotations
 

@@ -12,8 +12,8 @@ from dataset_files import make_frame, write_image
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from jde_lightning.data import FrameIndex, MosaicBatchSampler, MosaicDataset, collate_training
-from jde_lightning.data.datasets import one_thread_per_worker
 from jde_lightning.data.loaders import TrainingLoader
+from jde_lightning.data.workers import one_thread_per_worker
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint.*")
 

@@ -1,0 +1,90 @@
+"""A signal to all processes of a job must not kill the loaders before the training has saved itself."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from torch.utils.data import Dataset
+from torch.utils.data._utils import worker
+
+from jde_lightning.data.loaders import FramesLoader, TrainingLoader
+from jde_lightning.data.workers import signals_held, start_worker
+
+PROGRAM = """
+import multiprocessing, os, signal, sys, time
+from torch.utils.data import DataLoader, Dataset
+from jde_lightning.data.workers import start_worker
+
+class Slow(Dataset):
+    def __len__(self):
+        return 20
+    def __getitem__(self, index):
+        time.sleep(0.02)
+        return index
+
+iterator = iter(DataLoader(Slow(), num_workers=2, worker_init_fn=start_worker))
+got = [int(next(iterator)) for _ in range(3)]
+others = "import os, signal, sys; [os.kill(int(pid), signal.Signals[sys.argv[1]]) for pid in sys.argv[2:]]"
+import subprocess
+pids = [str(process.pid) for process in multiprocessing.active_children()]
+subprocess.run([sys.executable, "-c", others, sys.argv[1], *pids], check=True)
+if sys.argv[2] == "leave":
+    sys.exit(75)  # in the middle: Python ends the workers
+got += [int(batch) for batch in iterator]
+assert got == list(range(20)), got
+"""
+
+
+def run(*words):
+    return subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, timeout=50)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_all_batches_come_after_a_signal_from_outside(name):
+    result = run(name, "go on")
+    assert result.returncode == 0, result.stderr[-1000:]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_workers_end_with_the_training(name):
+    assert run(name, "leave").returncode == 75
+
+
+class Numbers(Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return index
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+@pytest.mark.parametrize("loader", [FramesLoader, TrainingLoader])
+def test_a_signal_does_not_kill_a_worker_that_is_just_starting(monkeypatch, loader, name):
+    """It comes when torch has put its own handlers in place and the worker's first line of ours has not run."""
+    real = worker.signal_handling._set_worker_signal_handlers
+
+    def signalled_there():
+        real()
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # as in a process that was not forked
+        os.kill(os.getpid(), signal.Signals[name])
+
+    monkeypatch.setattr(worker.signal_handling, "_set_worker_signal_handlers", signalled_there)
+    batches = loader(Numbers(), num_workers=1, worker_init_fn=start_worker)
+    assert [int(batch) for batch in batches] == [0, 1, 2, 3]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert not before & {signal.SIGTERM, signal.SIGUSR1}, "the training process hears its signals again"
+
+
+def test_a_signal_that_was_held_is_heard_afterwards():
+    heard = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+    try:
+        with signals_held():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert heard == []
+        assert heard == [signal.SIGUSR1]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
