@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -85,6 +86,7 @@ class Cluster:
             "XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"],
             "PYTHONPATH": str(REPOSITORY),
             "OMP_NUM_THREADS": "1",
+            "PYTHONFAULTHANDLER": "1",  # see finish()
             "TMPDIR": str(folder / "local"),
             "SLURM_JOB_ID": JOB,
             "SLURM_JOB_NAME": "jde",
@@ -110,14 +112,32 @@ class Cluster:
         (self.folder / "STUB_CODES").write_text(f"{code}\n")
 
     def run(self, script: str, *words: str, timeout: float = 120, **env: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
+        process = subprocess.Popen(
             ["bash", str(CLUSTER / script), *words],
             cwd=self.folder,
             env=self.env | env,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=timeout,
         )
+        stdout, stderr = self.finish(process, timeout)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def finish(self, process: subprocess.Popen, timeout: float) -> tuple[str, str]:
+        """Wait for a job, whose processes say where they are and end if it takes too long, none stays behind."""
+        try:
+            return process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            for member in reversed(family):
+                if "python" in member.name():
+                    member.send_signal(signal.SIGABRT)  # faulthandler writes the stacks into its log
+            _, alive = psutil.wait_procs(family, timeout=5)
+            for member in alive:
+                member.kill()
+            stdout, stderr = process.communicate(timeout=30)
+            logs = "".join(f"{path.name}:\n{path.read_text()}" for path in sorted(self.folder.rglob("*.log")))
+            pytest.fail(f"not finished after {timeout} s\n{stdout}\n{stderr or ''}\n{logs}")
 
     def asked(self, name: str) -> list[str]:
         path = self.folder / f"{name}_CALLS"
@@ -290,7 +310,7 @@ def run_torchrun(cluster, module, *words, **env):
 @pytest.mark.parametrize("code", [0, 3, 75])
 def test_torchrun_passes_on_what_the_processes_ended_with(cluster, code):
     process = run_torchrun(cluster, f"import sys\nsys.exit({code})", "fit")
-    output, _ = process.communicate(timeout=120)
+    output, _ = cluster.finish(process, timeout=120)
     assert process.returncode == code, output
 
 
@@ -312,7 +332,7 @@ time.sleep(100)
     while len(list(cluster.folder.glob("ready*"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
+    output, _ = cluster.finish(process, timeout=60)
     assert process.returncode == 75, output
     assert [(cluster.folder / f"told{rank}").read_text() for rank in (0, 1)] == ["SIGTERM"] * 2
 
@@ -329,7 +349,7 @@ def fit_words(crowd, runs):
 def test_torchrun_trains_on_two_processes(cluster, crowd):
     runs = cluster.folder / "runs"
     process = run_torchrun(cluster, None, *fit_words(crowd, runs), "--trainer.max_epochs", "1")
-    output, _ = process.communicate(timeout=280)
+    output, _ = cluster.finish(process, timeout=280)
     assert process.returncode == 0, output[-3000:]
     assert (runs / "version_0" / "checkpoints" / "last.ckpt").is_file()
     logs = sorted(path.parent.name for path in (cluster.folder / "runs" / "torchrun-logs").rglob("stderr.log"))
@@ -346,7 +366,7 @@ def test_a_training_under_torchrun_saves_itself_at_sigterm(cluster, crowd):
     while not (runs / "version_0" / "metrics.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)  # torchrun passes it on to whole process groups, the loaders too
-    output, _ = process.communicate(timeout=120)
+    output, _ = cluster.finish(process, timeout=120)
     assert process.returncode == 75, output[-3000:]
     assert "training ends at step" in output
     assert (runs / "version_0" / "checkpoints" / "last.ckpt").is_file()
