@@ -365,6 +365,8 @@ def test_a_training_under_torchrun_saves_itself_at_sigterm(cluster, crowd):
     deadline = time.monotonic() + 120
     while not (runs / "version_0" / "metrics.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
+    running = [" ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)]
+    assert sum("forkserver import main" in words for words in running) >= 2, running
     process.send_signal(signal.SIGTERM)  # torchrun passes it on to whole process groups, the loaders too
     output, _ = cluster.finish(process, timeout=120)
     assert process.returncode == 75, output[-3000:]

@@ -46,6 +46,7 @@ from jde_lightning.callbacks.view_retrieval import ViewRetrieval
 from jde_lightning.cli.parser_errors import in_plain_words
 from jde_lightning.cli.resuming import HELP, WORDS, Start, check_same_network, find_start
 from jde_lightning.cli.run_logs import run_loggers
+from jde_lightning.data.workers import start_workers_from_a_clean_process
 from jde_lightning.datamodule import JDEDataModule
 from jde_lightning.errors import InputError
 from jde_lightning.inference.kept_memory import keep_freed_memory
@@ -191,6 +192,19 @@ class JDELightningCLI(LightningCLI):
                 config["data"]["batch_size"] = _batch_size_of(config["ckpt_path"])
             if Path(config["ckpt_path"]).is_file():
                 check_same_network(config["ckpt_path"], config["model"])
+
+    def before_fit(self) -> None:
+        """Choose how workers start."""
+        self._start_workers_safely()
+
+    def before_validate(self) -> None:
+        """Choose how workers start."""
+        self._start_workers_safely()
+
+    def _start_workers_safely(self) -> None:
+        """With several processes, have workers start from a clean one."""
+        if self.trainer.world_size > 1 and self.datamodule.num_workers:
+            start_workers_from_a_clean_process()
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Give a run CSV and TensorBoard files in one folder of its own, unless a logger was chosen.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import signal
 import threading
@@ -34,7 +37,30 @@ def start_worker(worker_id: int) -> None:
         return
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_end_if_told_by, args=(os.getppid(),), daemon=True).start()
+    training = multiprocessing.parent_process()  # which is not the parent that the system knows, if a server forked
+    told_by = training.pid if training is not None else os.getppid()
+    threading.Thread(target=_end_if_told_by, args=(told_by,), daemon=True).start()
+
+
+def start_workers_from_a_clean_process() -> None:
+    """From now on, workers of this process are copies of a server without threads, not of this process.
+
+    A copy gets the locks that other threads hold at that moment, and nobody to give them back: where a process talks
+    with others, as in training on several devices, it has such threads, and now and then a worker hangs before its
+    first batch (https://github.com/pytorch/pytorch/issues/130610; it is why Python 3.14 does the same). The server
+    takes some seconds to start, once, and leaves signals to the job alone. What workers get is pickled, and they import
+    the main module, so that it must do nothing unless ``__name__ == "__main__"``.
+
+    Does nothing where the system cannot fork.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return
+    multiprocessing.set_forkserver_preload(["jde_lightning.data.loaders", "jde_lightning.data.datasets"])
+    multiprocessing.set_start_method("forkserver", force=True)
+    with signals_held():
+        multiprocessing.resource_tracker.ensure_running()  # lets SIGTERM in again, so that it needs a hold of its own
+    with signals_held():
+        multiprocessing.forkserver.ensure_running()
 
 
 @contextmanager
@@ -53,8 +79,8 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_if_told_by(parent: int) -> None:
-    """Wait for a SIGTERM that the parent sent, and end the process."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+def _end_if_told_by(process: int | None) -> None:
+    """Wait for a SIGTERM that a certain process sent, and end this one."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != process:
         pass
     os._exit(0)

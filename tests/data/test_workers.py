@@ -13,9 +13,11 @@ from jde_lightning.data.loaders import FramesLoader, TrainingLoader
 from jde_lightning.data.workers import signals_held, start_worker
 
 PROGRAM = """
-import multiprocessing, os, signal, sys, time
+import multiprocessing, os, signal, subprocess, sys, time
+import psutil
 from torch.utils.data import DataLoader, Dataset
-from jde_lightning.data.workers import start_worker
+from jde_lightning.data.loaders import FramesLoader
+from jde_lightning.data.workers import start_worker, start_workers_from_a_clean_process
 
 class Slow(Dataset):
     def __len__(self):
@@ -24,32 +26,53 @@ class Slow(Dataset):
         time.sleep(0.02)
         return index
 
-iterator = iter(DataLoader(Slow(), num_workers=2, worker_init_fn=start_worker))
-got = [int(next(iterator)) for _ in range(3)]
-others = "import os, signal, sys; [os.kill(int(pid), signal.Signals[sys.argv[1]]) for pid in sys.argv[2:]]"
-import subprocess
-pids = [str(process.pid) for process in multiprocessing.active_children()]
-subprocess.run([sys.executable, "-c", others, sys.argv[1], *pids], check=True)
-if sys.argv[2] == "leave":
-    sys.exit(75)  # in the middle: Python ends the workers
-got += [int(batch) for batch in iterator]
-assert got == list(range(20)), got
+def main(start, name, then):
+    if start == "clean":
+        start_workers_from_a_clean_process()
+    iterator = iter(FramesLoader(Slow(), num_workers=2, worker_init_fn=start_worker))
+    got = [int(next(iterator)) for _ in range(3)]
+    pids = [process.pid for process in multiprocessing.active_children()]
+    assert len(pids) == 2
+    if start == "clean":
+        servers = {psutil.Process(pid).ppid() for pid in pids}
+        assert len(servers) == 1 and os.getpid() not in servers, servers
+        pids += servers
+    others = "import os, signal, sys; [os.kill(int(pid), signal.Signals[sys.argv[1]]) for pid in sys.argv[2:]]"
+    subprocess.run([sys.executable, "-c", others, name, *map(str, pids)], check=True)
+    if then == "leave":
+        sys.exit(75)  # in the middle: Python ends the workers
+    got += [int(batch) for batch in iterator]
+    assert got == list(range(20)), got
+    assert [int(batch) for batch in FramesLoader(Slow(), num_workers=1, worker_init_fn=start_worker)] == got
+    iterator = iter(FramesLoader(Slow(), num_workers=1, worker_init_fn=start_worker))
+    worker = iterator._workers[0]
+    worker.terminate()  # as torch does with one that does not end
+    worker.join(10)
+    assert worker.exitcode == 0, worker.exitcode
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
 """
 
 
-def run(*words):
-    return subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, timeout=50)
+def run(folder, *words):
+    path = folder / "program.py"
+    path.write_text(PROGRAM)
+    return subprocess.run([sys.executable, path, *words], capture_output=True, text=True, timeout=50)
 
 
+@pytest.mark.parametrize("start", ["system's", "clean"])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
-def test_all_batches_come_after_a_signal_from_outside(name):
-    result = run(name, "go on")
+def test_all_batches_come_after_a_signal_from_outside(tmp_path, start, name):
+    result = run(tmp_path, start, name, "go on")
     assert result.returncode == 0, result.stderr[-1000:]
 
 
+@pytest.mark.parametrize("start", ["system's", "clean"])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
-def test_workers_end_with_the_training(name):
-    assert run(name, "leave").returncode == 75
+def test_workers_end_with_the_training(tmp_path, start, name):
+    result = run(tmp_path, start, name, "leave")
+    assert result.returncode == 75, result.stderr[-1000:]
 
 
 class Numbers(Dataset):
