@@ -194,17 +194,11 @@ class JDELightningCLI(LightningCLI):
                 check_same_network(config["ckpt_path"], config["model"])
 
     def before_fit(self) -> None:
-        """Choose how workers start."""
-        self._start_workers_safely()
-
-    def before_validate(self) -> None:
-        """Choose how workers start."""
-        self._start_workers_safely()
-
-    def _start_workers_safely(self) -> None:
-        """With several processes, have workers start from a clean one."""
+        """With several processes, have workers start from a clean one: here the main module is known to allow it."""
         if self.trainer.world_size > 1 and self.datamodule.num_workers:
             start_workers_from_a_clean_process()
+
+    before_validate = before_test = before_predict = before_fit
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Give a run CSV and TensorBoard files in one folder of its own, unless a logger was chosen.
