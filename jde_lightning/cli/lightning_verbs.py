@@ -43,16 +43,16 @@ from jde_lightning.callbacks.step_timing import StepTiming
 from jde_lightning.callbacks.throughput import Throughput
 from jde_lightning.callbacks.tracking_hota import TrackingHOTA
 from jde_lightning.callbacks.view_retrieval import ViewRetrieval
+from jde_lightning.cli.config_words import config_files, with_config_files
 from jde_lightning.cli.parser_errors import in_plain_words
 from jde_lightning.cli.resuming import HELP, WORDS, Start, check_same_network, find_start
 from jde_lightning.cli.run_logs import run_loggers
+from jde_lightning.cli.unknown_keys import explain_unknown, keys_of
 from jde_lightning.datamodule import JDEDataModule
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, UsageError
 from jde_lightning.inference.kept_memory import keep_freed_memory
 from jde_lightning.module import JDEModule
-from jde_lightning.packaged_configs import find_config
 
-_CONFIG_FLAGS = ("--config", "-c")
 _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "auto_batch_size": AutoBatchSize,
     "phases": Phases,
@@ -157,8 +157,20 @@ class JDELightningCLI(LightningCLI):
         parser.link_arguments("data.class_names", "model.class_names")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the words that were given, without Lightning's warning that the process had others."""
-        self.config = parser.parse_args(args)
+        """Parse the words that were given, without Lightning's warning that the process had others.
+
+        Raises:
+            UsageError: if there is no such key.
+        """
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            verb = self._words[0]
+            files = config_files(self._words)
+            told = explain_unknown(str(error), keys_of(self._parser(verb)), files, f"jde-lightning {verb} --help all")
+            if told is None:
+                raise
+            raise UsageError(told) from error
 
     def _parse_ckpt_path(self) -> None:
         """Find the checkpoint, and let explicit ``--model...`` flags win over the values that it holds.
@@ -232,23 +244,6 @@ def _model_words(words: Sequence[str]) -> list[str]:
     return kept
 
 
-def _with_config_files(words: Sequence[str]) -> list[str]:
-    """The words of a command in which the names of packaged configurations are replaced by their files."""
-    found = list(words)
-    for place, word in enumerate(words):
-        flag, given, value = word.partition("=")
-        if place and words[place - 1] in _CONFIG_FLAGS:
-            found[place] = _config_file(word)
-        elif given and flag in _CONFIG_FLAGS:
-            found[place] = f"{flag}={_config_file(value)}"
-    return found
-
-
-def _config_file(text: str) -> str:
-    """The file that is meant; settings themselves, which jsonargparse takes in its place, and addresses stay."""
-    return text if ":" in text and not Path(text).is_file() else str(find_config(text))
-
-
 def run_verb(words: Sequence[str]) -> int:
     """Run one of Lightning's verbs.
 
@@ -262,7 +257,7 @@ def run_verb(words: Sequence[str]) -> int:
         UsageError: if a configuration is neither a file nor the name of a packaged one.
     """
     _quiet()
-    words = _with_config_files(words)
+    words = with_config_files(words)
     if words[0] != "fit":
         keep_freed_memory()
     try:
