@@ -89,9 +89,7 @@ def _dispatch(words: list[str]) -> int:
         sys.stdout.write(f"{PROGRAM} {__version__}\n")
         return 0
     if words[0] in _LIGHTNING_VERBS:
-        from jde_lightning.cli.lightning_verbs import run_verb
-
-        return run_verb(words)
+        return _run_lightning(words)
     for length in (2, 1):
         verb = " ".join(words[:length])
         if verb in _OWN_VERBS:
@@ -100,6 +98,30 @@ def _dispatch(words: list[str]) -> int:
     of_two = any(verb.startswith(f"{words[0]} ") for verb in _OWN_VERBS)  # data check, data synthesize
     found = " ".join(words[: 2 if of_two else 1])
     return _fail(words[:0], f"unknown verb {found!r}; expected one of: {verbs}", 2)
+
+
+def _run_lightning(words: list[str]) -> int:
+    """Run one of Lightning's verbs; what can be answered or refused without Lightning is: importing it takes long."""
+    from jde_lightning.cli.config_words import with_config_files
+
+    verb = words[0]
+    if len(words) == 1 or words[1] in ("-h", "--help"):
+        if len(words) > 2:
+            from jde_lightning.cli.full_help import print_help
+
+            print_help(verb, words[2])
+            return 0
+        from jde_lightning.cli.short_help import short_help
+
+        if len(words) == 1:
+            return _fail(words, f"give --config FILE, such as --config quickstart; `{PROGRAM} {verb} --help`", 2)
+        sys.stdout.write(short_help(verb))
+        return 0
+    words = with_config_files(words)
+
+    from jde_lightning.cli.lightning_verbs import run_verb
+
+    return run_verb(words)
 
 
 def _run_own(verb: str, words: list[str]) -> int:
