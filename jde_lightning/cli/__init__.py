@@ -103,6 +103,7 @@ def _dispatch(words: list[str]) -> int:
 def _run_lightning(words: list[str]) -> int:
     """Run one of Lightning's verbs; what can be answered or refused without Lightning is: importing it takes long."""
     from jde_lightning.cli.config_words import with_config_files
+    from jde_lightning.cli.early_checks import check_checkpoint
 
     verb = words[0]
     if len(words) == 1 or words[1] in ("-h", "--help"):
@@ -118,6 +119,7 @@ def _run_lightning(words: list[str]) -> int:
         sys.stdout.write(short_help(verb))
         return 0
     words = with_config_files(words)
+    check_checkpoint(words)
 
     from jde_lightning.cli.lightning_verbs import run_verb
 
@@ -127,7 +129,9 @@ def _run_lightning(words: list[str]) -> int:
 def _run_own(verb: str, words: list[str]) -> int:
     """Parse the words of one of our own verbs and run it."""
     module = _module(verb)
-    parser = argparse.ArgumentParser(
+    from jde_lightning.cli.early_checks import VerbParser
+
+    parser = VerbParser(
         prog=f"{PROGRAM} {verb}", description=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     module.add_arguments(parser)

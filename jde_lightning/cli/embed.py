@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from jde_lightning.cli.early_checks import check_weights
 from jde_lightning.cli.options import (
     CONFIG_HELP,
     IMAGE_SIZE_HELP,
@@ -16,6 +17,7 @@ from jde_lightning.cli.options import (
     add_network_speed_options,
     network_speed,
 )
+from jde_lightning.packaged_configs import find_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +101,12 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     _check(args)
     output = _output_file(args.output, args.overwrite)
+    if args.config:
+        for path in args.config:
+            find_config(path)
+        check_weights(args.weights)
     chosen = _frames_of_config(args) if args.config else _frames_of_source(args)
+    check_weights(args.weights)
 
     from jde_lightning.inference.box_embeddings import describe_annotated, describe_detected
     from jde_lightning.inference.cache_building import origin_of_network

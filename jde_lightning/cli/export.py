@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jde_lightning.cli.early_checks import check_weights
 from jde_lightning.cli.options import TRACKER_HELP
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         msg = f"{told} only with --nms; without it, `track` and `cache` choose when they run the file"
         raise UsageError(msg)
     tracker = tracker_spec(args.tracker)
+    check_weights(args.weights)
 
     from jde_lightning.inference.onnx_export import Suppression, export_onnx
 

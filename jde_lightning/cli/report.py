@@ -66,9 +66,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: if the folder is none of a run, or a value cannot be used.
     """
-    from jde_lightning.errors import UsageError
-    from jde_lightning.inference.report.run import open_run
-    from jde_lightning.inference.report.writing import ReportOptions, write_report
+    from jde_lightning.errors import InputError, UsageError
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)
@@ -78,6 +76,13 @@ def run(args: argparse.Namespace) -> int:
     if args.batch_size is not None and args.batch_size < 1:
         msg = f"--batch-size must be at least 1, got {args.batch_size}"
         raise UsageError(msg)
+    if not args.run.is_dir():
+        msg = f"{args.run}: no such folder; expected that of a run, such as runs/quickstart/version_0"
+        raise InputError(msg)
+
+    from jde_lightning.inference.report.run import open_run
+    from jde_lightning.inference.report.writing import ReportOptions, write_report
+
     opened = open_run(args.run, args.checkpoint)
     indices, batch_size = _indices(opened, args.data)
     output = args.output or opened.folder / "report.html"

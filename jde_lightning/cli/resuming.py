@@ -12,11 +12,11 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from jde_lightning.callbacks.checkpoint_files import LAST, PREVIOUS, read_header
+from jde_lightning.cli.early_checks import CHECKPOINT_WORDS as WORDS
 from jde_lightning.errors import InputError
 
 _LOG = logging.getLogger(__name__)
 
-WORDS = ("last", "previous", "last_or_new")
 HELP = (
     "--ckpt_path (docs/resuming.md): `last` goes on with the newest run below trainer.default_root_dir, in its folder; "
     "`previous` does so from last.previous.ckpt, where last.ckpt is damaged; `last_or_new` begins a new run where none "

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jde_lightning.cli.early_checks import check_weights
 from jde_lightning.cli.options import (
     TRACKER_HELP,
     WEIGHTS_HELP,
@@ -87,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         msg = f"--batch-size must be at least 1, got {args.batch_size}"
         raise InputError(msg)
     sources = open_sources(args.source, args.split, args.half_convention, args.fps, args.reconnect)
+    check_weights(args.weights)
     # The tracker's file is checked before the network is loaded, which takes longer.
     if args.tracker is not None:
         load_tracker_factory(args.tracker)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jde_lightning.cli.early_checks import check_paths
 from jde_lightning.cli.options import TRACKER_HELP
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: if a file or value cannot be used.
     """
+    _check_usage(args)
+    check_paths(gt=args.gt, space=args.space, weights=args.weights)
+
     from jde_lightning.inference.cache import read_cache
     from jde_lightning.inference.tuning.holdout import plan_holdout
     from jde_lightning.inference.tuning.sequences import tuning_sequences
@@ -96,13 +100,7 @@ def run(args: argparse.Namespace) -> int:
     from jde_lightning.inference.tuning.workers import Workers
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    _check_usage(args)
     import_optuna()
-    if args.weights is not None and not args.weights.is_file():
-        from jde_lightning.errors import InputError
-
-        msg = f"--weights {args.weights}: no such file"
-        raise InputError(msg)
     cache = read_cache(args.cache, args.weights)
     sequences = tuning_sequences(cache, args.gt, args.benchmark, args.split, args.half_convention)
     plan = plan_holdout(sequences, args.holdout, args.folds, args.half_convention)
