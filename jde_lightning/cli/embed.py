@@ -228,6 +228,8 @@ def _frames_of_config(args: argparse.Namespace) -> _Chosen:
 
     data = data_module_from_configs(args.config, args.data)
     if data.synthetic is not None and not data.synthetic.is_written(data.root):
+        text = "%s: no synthetic crowd in its data.root %s, as seen from %s; --data.root DIR says where there is one"
+        logging.getLogger(__name__).warning(text, args.config[-1], data.root, Path.cwd())
         data.synthetic.write(data.root)
     index = data.frame_index(args.frames)
     return _Chosen(frames_of_index(index, args.every), len(every_nth(index, args.every)), f"{args.frames} of data")
