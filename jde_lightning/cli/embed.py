@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from jde_lightning.cli.early_checks import check_weights
 from jde_lightning.cli.options import (
     CONFIG_HELP,
-    IMAGE_SIZE_HELP,
+    WEIGHTS_HELP,
+    add_backend_option,
+    add_detection_options,
     add_half_options,
     add_network_speed_options,
     network_speed,
@@ -34,6 +36,7 @@ examples:
   jde-lightning embed MOT17/train --weights last.ckpt --split val_half --output embeddings
   jde-lightning embed --config runs/version_0/config.yaml --weights best.ckpt --output embeddings
   jde-lightning embed street.mp4 --weights last.ckpt --every 10 --output street.npz
+  jde-lightning embed street.mp4 --weights model.onnx --output street.npz      (of export; needs no torch)
 
 Identities come from the ground truth of MOT sequences, or from what the configuration reads: a box takes that of the
 annotated object that it overlaps. Every --data... flag of `fit` works with --config. Read the table with
@@ -53,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", metavar="SOURCE", nargs="?", help="video file, folder of images or MOT sequence(s); or give --config")
     add("--config", action="append", type=Path, metavar="FILE", help=f"instead, take its frames: {CONFIG_HELP}")
-    add("--weights", required=True, type=Path, metavar="FILE", help="checkpoint of fit; or YOLO11 weights with --scale")
+    add("--weights", required=True, type=Path, metavar="FILE", help=WEIGHTS_HELP)
     add("--output", required=True, type=Path, metavar="PATH", help="folder, or file that ends with .parquet or .npz")
     add("--overwrite", action="store_true", help="replace a table that is there")
     group = parser.add_argument_group("frames")
@@ -74,16 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--match-iou", type=float, default=0.5, metavar="F", help="overlap that gives an identity (default: 0.5)")
     add("--crop-size", type=int, nargs=2, default=(64, 128), metavar=("W", "H"), help="pixels (default: 64 128)")
     group = parser.add_argument_group("detection")
-    add = group.add_argument
-    add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
-    add("--conf", type=float, default=0.1, metavar="F", help="smallest confidence (default: 0.1)")
-    add("--iou", type=float, default=0.7, metavar="F", help="overlap limit of the suppression (default: 0.7)")
-    add("--max-det", type=int, default=300, metavar="N", help="most detections per image (default: 300)")
-    add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
+    add_detection_options(group)
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="frames described at once (default: 8)")
     add_network_speed_options(group)
+    add_backend_option(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -113,20 +112,22 @@ def run(args: argparse.Namespace) -> int:
     from jde_lightning.inference.embedding_collection import collect_embeddings
     from jde_lightning.inference.embedding_table import crops_path
     from jde_lightning.inference.kept_memory import keep_freed_memory
-    from jde_lightning.inference.predictor import Predictor
+    from jde_lightning.inference.predictor_loading import load_predictor
 
     keep_freed_memory()
-    predictor = Predictor.from_checkpoint(
+    predictor = load_predictor(
         args.weights,
         image_size=args.imgsz,
         conf=args.conf,
         iou=args.iou,
         max_det=args.max_det,
         scale=args.scale,
+        backend=args.backend,
         **network_speed(args),
     )
     origin = origin_of_network(predictor, args.weights)
-    describe = describe_detected(predictor) if args.boxes == "detected" else describe_annotated(predictor)
+    # an exported network gets here with detected boxes only, see _check
+    describe = describe_detected(predictor) if args.boxes == "detected" else describe_annotated(predictor)  # type: ignore[arg-type]
     table = collect_embeddings(
         chosen.frames,
         describe,
@@ -175,6 +176,11 @@ def _check(args: argparse.Namespace) -> None:
         (bool(args.source) == bool(args.config), "give either SOURCE or --config: whose frames are to be described?"),
         (args.data and not args.config, f"{' '.join(args.data)}: --data flags change a configuration: give --config"),
         (args.config and args.split != "all", "--split is of MOT sequences; with --config, use --frames"),
+        (
+            args.boxes == "annotated" and args.weights.suffix.lower() == ".onnx",
+            f"--boxes annotated needs the network itself, and {args.weights} is an exported one, which describes what "
+            "it finds: give the checkpoint, or leave --boxes annotated out",
+        ),
         (args.every < 1, f"--every must be at least 1, got {args.every}"),
         (args.batch_size < 1, f"--batch-size must be at least 1, got {args.batch_size}"),
         (not 0 < args.match_iou <= 1, f"--match-iou must be above 0 and at most 1, got {args.match_iou:g}"),
