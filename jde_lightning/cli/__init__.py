@@ -5,7 +5,6 @@ Nothing heavy is imported before a verb is chosen, so that ``jde-lightning --hel
 
 from __future__ import annotations
 
-import argparse
 import sys
 import traceback
 from collections.abc import Sequence
@@ -95,6 +94,12 @@ def _dispatch(words: list[str]) -> int:
         if verb in _OWN_VERBS:
             return _run_own(verb, words[length:])
     verbs = ", ".join([*_LIGHTNING_VERBS, *_OWN_VERBS])
+    if len(words) == 1 or words[1] in ("-h", "--help"):
+        group = [verb for verb in _OWN_VERBS if verb.startswith(f"{words[0]} ")]
+        if group:  # data
+            lines = [f"  {PROGRAM} {verb:<{max(map(len, group))}}  {_module(verb).HELP}" for verb in group]
+            sys.stdout.write("\n".join([f"usage: {PROGRAM} {words[0]} VERB ...", "", *lines, ""]))
+            return 2 if len(words) == 1 else 0
     of_two = any(verb.startswith(f"{words[0]} ") for verb in _OWN_VERBS)  # data check, data synthesize
     found = " ".join(words[: 2 if of_two else 1])
     return _fail(words[:0], f"unknown verb {found!r}; expected one of: {verbs}", 2)
@@ -130,11 +135,13 @@ def _run_own(verb: str, words: list[str]) -> int:
     """Parse the words of one of our own verbs and run it."""
     module = _module(verb)
     from jde_lightning.cli.early_checks import VerbParser
+    from jde_lightning.cli.help_format import WideHelp, sentence, short_usage
 
-    parser = VerbParser(
-        prog=f"{PROGRAM} {verb}", description=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = VerbParser(prog=f"{PROGRAM} {verb}", description=sentence(module.HELP))
     module.add_arguments(parser)
+    parser.formatter_class = WideHelp
+    takes_data = getattr(module, "TAKES_DATA_FLAGS", False) or getattr(module, "PASSES_UNKNOWN_ARGUMENTS", False)
+    parser.usage = parser.usage or short_usage(parser, "[--data.KEY VALUE ...]" if takes_data else "")
     if getattr(module, "TAKES_FIT_ARGUMENTS", False):
         end = words.index("--") if "--" in words else len(words)
         args = parser.parse_args(words[:end])
@@ -148,6 +155,9 @@ def _run_own(verb: str, words: list[str]) -> int:
     if not getattr(module, "PASSES_UNKNOWN_ARGUMENTS", False):
         return int(module.run(parser.parse_args(words)))
     args, args.unknown = parser.parse_known_args(words)
+    others = [word for word in args.unknown if word.startswith("-") and not word.startswith("--data")]
+    if others:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     return int(module.run(args))
 
 

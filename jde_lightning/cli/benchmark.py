@@ -54,7 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--frames", type=int, default=200, metavar="N", help="most frames that are measured (default: 200)")
     add("--repeats", type=int, default=3, metavar="N", help="runs from end to end; the median counts (default: 3)")
     add("--video", action="store_true", help="draw and encode an annotated video too")
-    add("--output", type=Path, default=Path("benchmark.json"), metavar="FILE", help="default: benchmark.json")
+    add(
+        "--output",
+        type=Path,
+        default=Path("benchmark.json"),
+        metavar="FILE",
+        help="JSON file of all numbers (default: benchmark.json)",
+    )
     group = parser.add_argument_group("comparison")
     group.add_argument("--vs", choices=("ultralytics",), help="run this peer too, on the same frames")
     group.add_argument("--vs-weights", type=Path, metavar="FILE", help="its checkpoint, where --weights is an export")

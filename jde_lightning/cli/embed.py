@@ -74,8 +74,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or not (default: detected)",
     )
     add("--only-identified", action="store_true", help="leave out boxes without identity")
-    add("--match-iou", type=float, default=0.5, metavar="F", help="overlap that gives an identity (default: 0.5)")
-    add("--crop-size", type=int, nargs=2, default=(64, 128), metavar=("W", "H"), help="pixels (default: 64 128)")
+    add(
+        "--match-iou",
+        type=float,
+        default=0.5,
+        metavar="F",
+        help="overlap, 0 to 1, from which a box takes an identity (default: 0.5)",
+    )
+    add(
+        "--crop-size",
+        type=int,
+        nargs=2,
+        default=(64, 128),
+        metavar=("W", "H"),
+        help="width and height of the crops in pixels (default: 64 128)",
+    )
     group = parser.add_argument_group("detection")
     add_detection_options(group)
     group = parser.add_argument_group("speed")

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of a run, or of its versions, of which the newest training is taken",
     )
     add("--output", type=Path, metavar="FILE", help="the page (default: RUN_DIR/report.html)")
-    add("--checkpoint", default="best", metavar="NAME", help="best (default), last, or a checkpoint of the run")
+    add("--checkpoint", default="best", metavar="NAME", help="best, last, or a checkpoint of the run (default: best)")
     add("--no-network", action="store_true", help="never run the network: use what an earlier report has kept")
     add(
         "--projections",
@@ -51,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--max-switches", type=int, default=10, metavar="N", help="most identity switches with pictures (default: 10)")
     add("--batch-size", type=int, metavar="N", help="frames that are detected at once (default: as in validation)")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
+    add(
+        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: auto, a GPU if there is one)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NamedTuple
 
+from jde_lightning.cli.help_format import WideHelp
 from jde_lightning.packaged_configs import config_names
 
 
@@ -118,13 +119,6 @@ _EXAMPLES = {
 }
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Lines as wide as those of the examples, whatever the terminal, and texts beside the longest keys."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=40, width=118)
-
-
 def short_help(verb: str) -> str:
     """What one needs to know first about one of Lightning's verbs.
 
@@ -136,7 +130,7 @@ def short_help(verb: str) -> str:
         usage="%(prog)s --config FILE [--config FILE ...] [--KEY VALUE ...]",
         description=f"{_ABOUT[verb]}\nEvery key of the configuration is an option, and wins over the file.",
         epilog="\n".join([*_more(verb), "", "examples:", *(f"  {line}" for line in _EXAMPLES[verb])]),
-        formatter_class=_Formatter,
+        formatter_class=WideHelp,
         add_help=False,
     )
     for title, options in GROUPS.items():
