@@ -80,6 +80,14 @@ def check_checkpoint(words: Sequence[str]) -> None:
         asked = value if given else words[place + 1] if place + 1 < len(words) else "last"
         known = asked in (*CHECKPOINT_WORDS, *_LIGHTNINGS_WORDS, "null") or asked.startswith("registry:")
         if not known and not Path(asked).exists():
-            expected = f"expected a checkpoint, a run's folder, or one of {', '.join(CHECKPOINT_WORDS)}"
-            msg = f"--ckpt_path {asked}: no such file; {expected}"
-            raise InputError(msg)
+            raise no_such_checkpoint(asked)
+
+
+def no_such_checkpoint(asked: str) -> InputError:
+    """The error about a ``--ckpt_path`` that is nowhere.
+
+    Args:
+        asked: what was given.
+    """
+    expected = f"expected a checkpoint, a run's folder, or one of {', '.join(CHECKPOINT_WORDS)}"
+    return InputError(f"--ckpt_path {asked}: no such file; {expected}")

@@ -43,9 +43,10 @@ from jde_lightning.callbacks.step_timing import StepTiming
 from jde_lightning.callbacks.throughput import Throughput
 from jde_lightning.callbacks.tracking_hota import TrackingHOTA
 from jde_lightning.callbacks.view_retrieval import ViewRetrieval
-from jde_lightning.cli.config_words import config_files, with_config_files
+from jde_lightning.cli.config_words import config_files
+from jde_lightning.cli.early_checks import CHECKPOINT_WORDS
 from jde_lightning.cli.parser_errors import in_plain_words
-from jde_lightning.cli.resuming import HELP, WORDS, Start, check_same_network, find_start
+from jde_lightning.cli.resuming import HELP, Start, check_same_network, find_start
 from jde_lightning.cli.run_logs import run_loggers
 from jde_lightning.cli.unknown_keys import explain_unknown, keys_of
 from jde_lightning.datamodule import JDEDataModule
@@ -182,7 +183,8 @@ class JDELightningCLI(LightningCLI):
         if path and path not in ("best", "hpc") and not str(path).startswith("registry:"):
             config = self.config[verb]
             if verb != "fit" and path == "last_or_new":
-                msg = f"--ckpt_path last_or_new is for fit; {verb} takes a file or one of {', '.join(WORDS[:2])}"
+                words = ", ".join(CHECKPOINT_WORDS[:2])
+                msg = f"--ckpt_path last_or_new is for fit; {verb} takes a file or one of {words}"
                 raise InputError(msg)
             root = Path(config["trainer"]["default_root_dir"] or "runs")
             self._start = find_start(str(path), root, config["checkpoint"]["dirpath"], self._words)
@@ -248,16 +250,15 @@ def run_verb(words: Sequence[str]) -> int:
     """Run one of Lightning's verbs.
 
     Args:
-        words: the verb and its options.
+        words: the verb and its options; configurations as files, not by name.
 
     Returns:
         The exit code.
 
     Raises:
-        UsageError: if a configuration is neither a file nor the name of a packaged one.
+        InputError: if a file, key or value cannot be used.
     """
     _quiet()
-    words = with_config_files(words)
     if words[0] != "fit":
         keep_freed_memory()
     try:

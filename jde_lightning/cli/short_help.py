@@ -139,7 +139,7 @@ def short_help(verb: str) -> str:
             if verb in option.verbs:
                 text = (option.text or _CHECKPOINT[verb]).replace("%", "%%")
                 told = text if option.default is None else f"{text} (default: {option.default})"
-                takes = {"metavar": option.metavar} if option.metavar else {"action": "store_true"}
+                takes: dict[str, Any] = {"metavar": option.metavar} if option.metavar else {"action": "store_true"}
                 group.add_argument(f"--{option.key}", help=told, **takes)
     return parser.format_help()
 
