@@ -108,23 +108,26 @@ def _dispatch(words: list[str]) -> int:
 def _run_lightning(words: list[str]) -> int:
     """Run one of Lightning's verbs; what can be answered or refused without Lightning is: importing it takes long."""
     from jde_lightning.cli.config_words import with_config_files
-    from jde_lightning.cli.early_checks import check_checkpoint
+    from jde_lightning.cli.early_checks import check_checkpoint, check_sections
 
     verb = words[0]
-    if len(words) == 1 or words[1] in ("-h", "--help"):
-        if len(words) > 2:
+    if len(words) == 1:
+        return _fail(words, f"give --config FILE, such as --config quickstart; `{PROGRAM} {verb} --help`", 2)
+    asked = next((place for place, word in enumerate(words) if word in ("-h", "--help")), None)
+    if asked is not None:
+        section = "".join(words[asked + 1 : asked + 2])
+        if section and not section.startswith("-"):
             from jde_lightning.cli.full_help import print_help
 
-            print_help(verb, words[2])
-            return 0
-        from jde_lightning.cli.short_help import short_help
+            print_help(verb, section)
+        else:
+            from jde_lightning.cli.short_help import short_help
 
-        if len(words) == 1:
-            return _fail(words, f"give --config FILE, such as --config quickstart; `{PROGRAM} {verb} --help`", 2)
-        sys.stdout.write(short_help(verb))
+            sys.stdout.write(short_help(verb))
         return 0
     words = with_config_files(words)
     check_checkpoint(words)
+    check_sections(verb, words[1:])
 
     from jde_lightning.cli.lightning_verbs import run_verb
 

@@ -35,6 +35,35 @@ class VerbParser(argparse.ArgumentParser):
         raise UsageError(msg)
 
 
+def check_sections(verb: str, words: Sequence[str]) -> None:
+    """Refuse keys of Lightning's verbs that are in no section, where it is plain which one is meant.
+
+    Others are left to the parser, which knows all keys, but takes long to be imported.
+
+    Args:
+        verb: ``fit``, ``validate``, ``test`` or ``predict``.
+        words: of the command.
+
+    Raises:
+        UsageError: if there is no such key.
+    """
+    from jde_lightning.cli.short_help import GROUPS, SECTIONS
+    from jde_lightning.cli.unknown_keys import explain_unknown, nearest_keys
+
+    keys = [*SECTIONS, *(option.key for options in GROUPS.values() for option in options)]
+    for place, word in enumerate(words):
+        key = word.removeprefix("--").partition("=")[0].rstrip("+")
+        section = key.partition(".")[0]
+        # the parser takes beginnings of keys too
+        if not word.startswith("--") or any(known.startswith(section) for known in SECTIONS):
+            continue
+        value = "" if "=" in word else " ".join(words[place + 1 : place + 2])
+        given = word if value.startswith("--") else f"{word} {value}".strip()
+        told = explain_unknown(f"unrecognized arguments: {given}", keys, [], f"jde-lightning {verb} --help all")
+        if told and nearest_keys(key, keys):
+            raise UsageError(told)
+
+
 def check_weights(path: Path) -> None:
     """Refuse weights that are not there.
 

@@ -94,6 +94,23 @@ GROUPS: dict[str, tuple[Option, ...]] = {
     ),
 }
 
+SECTIONS = (
+    *(
+        "help",
+        "print_config",
+        "config",
+        "seed_everything",
+        "ckpt_path",
+        "weights_only",
+        "verbose",
+        "return_predictions",
+    ),
+    *("trainer", "model", "data", "auto_batch_size", "phases", "ema", "rehearsal", "nan_guard", "detection_ap"),
+    *("embedding_quality", "retrieval", "view_retrieval", "tracking_hota", "pictures", "projector", "checkpoint"),
+    *("prediction_writer", "run_summary", "throughput", "step_seed", "step_timing", "preemption"),
+)
+"""What the keys of Lightning's verbs begin with."""
+
 _ABOUT = {
     "fit": "Train a detector and an appearance embedding together, and measure both after every epoch.",
     "validate": "Measure a checkpoint on the validation data, as `fit` does after an epoch.",

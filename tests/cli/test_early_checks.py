@@ -11,6 +11,8 @@ from jde_lightning.cli import main
 COMMANDS = {
     "fit --config quikstart": "quikstart: no such file",
     "validate --config quickstart --ckpt_path nowhere.ckpt": "--ckpt_path nowhere.ckpt: no such file",
+    "fit --confg quickstart": "--confg quickstart: there is no key confg; did you mean config?",
+    "fit --config quickstart --epochs=3": "--epochs=3: there is no key epochs; did you mean trainer.max_epochs?",
     "track pictures --weights w.ckpt --output o": "w.ckpt: no such weights file",
     "embed pictures --weights w.ckpt --output o": "w.ckpt: no such weights file",
     "embed --config nowhere.yaml --weights w.ckpt --output o": "nowhere.yaml: no such file",

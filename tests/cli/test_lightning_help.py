@@ -8,7 +8,7 @@ import pytest
 
 from jde_lightning.cli import main
 from jde_lightning.cli.full_help import _ParserOnly
-from jde_lightning.cli.short_help import GROUPS
+from jde_lightning.cli.short_help import GROUPS, SECTIONS
 
 VERBS = ("fit", "validate", "test", "predict")
 
@@ -35,6 +35,12 @@ def test_keys_and_defaults_are_those_of_the_parser(verb):
             assert parser.get_defaults()[option.key] == option.default, option.key
 
 
+def test_sections_are_those_of_the_parsers():
+    parsers = [_ParserOnly([verb])._parser(verb) for verb in VERBS]
+    found = {action.dest.partition(".")[0] for parser in parsers for action in parser._actions}
+    assert found == set(SECTIONS)
+
+
 def test_short_help_imports_nothing_heavy():
     code = (
         "import sys; from jde_lightning.cli import main; main(['fit', '--help']);"
@@ -58,6 +64,12 @@ def test_all_and_sections(capsys):
     assert {flag.partition(".")[0] for flag in flags} == {"data"}
     assert main(["fit", "--help", "dta"]) == 2
     assert "--help dta: there is no section dta; did you mean data?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["-h"], ["--config", "quickstart", "--help"], ["--help", "--config", "quickstart"]])
+def test_help_is_short_wherever_it_is_asked_for(words, capsys):
+    assert main(["fit", *words]) == 0
+    assert len(capsys.readouterr().out.splitlines()) < 70
 
 
 def test_a_verb_alone_says_what_it_wants(capsys):
