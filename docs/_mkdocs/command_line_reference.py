@@ -25,7 +25,11 @@ def page() -> str:
     lines += ["jde-lightning fit --config FILE [--config FILE ...] [--KEY VALUE ...]", "```", ""]
     for verb, what in cli._LIGHTNING_VERBS.items():
         lines += [f"`{verb}`", f":   {_sentence(what)}", ""]
-    lines += ["Every key of [the configuration](configuration.md) is an option; later ones win.", ""]
+    lines += [
+        "Every key of [the configuration](configuration.md) is an option; later ones win. `--help` shows those of the",
+        "first day, `--help all` every one, `--help data` those of a section.",
+        "",
+    ]
     for verb in cli._OWN_VERBS:
         lines += _verb(verb)
     return "\n".join(lines)

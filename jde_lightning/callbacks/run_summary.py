@@ -32,6 +32,8 @@ _LOSSES = ("box_loss", "cls_loss", "dfl_loss", "reid_loss")
 class RunSummary(pl.Callback):
     """Prints the metrics of the last validation, the run's folder and commands that go on from it.
 
+    A training that is shorter than ``trainer.log_every_n_steps`` would log no losses at all; its last step is logged.
+
     Args:
         enabled: print at all.
     """
@@ -71,6 +73,13 @@ class RunSummary(pl.Callback):
             time.monotonic() - self._epoch_began,
             ", ".join([*shown, *(self._metrics(trainer, "val") if validated else [])]),
         )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the last step, where no step was."""
+        if 0 < trainer.global_step < trainer.log_every_n_steps:
+            values = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
+            for logger in trainer.loggers if values else ():
+                logger.log_metrics({name: float(value) for name, value in values.items()}, trainer.global_step - 1)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print after training."""

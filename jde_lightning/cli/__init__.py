@@ -5,7 +5,6 @@ Nothing heavy is imported before a verb is chosen, so that ``jde-lightning --hel
 
 from __future__ import annotations
 
-import argparse
 import sys
 import traceback
 from collections.abc import Sequence
@@ -89,26 +88,63 @@ def _dispatch(words: list[str]) -> int:
         sys.stdout.write(f"{PROGRAM} {__version__}\n")
         return 0
     if words[0] in _LIGHTNING_VERBS:
-        from jde_lightning.cli.lightning_verbs import run_verb
-
-        return run_verb(words)
+        return _run_lightning(words)
     for length in (2, 1):
         verb = " ".join(words[:length])
         if verb in _OWN_VERBS:
             return _run_own(verb, words[length:])
     verbs = ", ".join([*_LIGHTNING_VERBS, *_OWN_VERBS])
+    if len(words) == 1 or words[1] in ("-h", "--help"):
+        group = [verb for verb in _OWN_VERBS if verb.startswith(f"{words[0]} ")]
+        if group:  # data
+            lines = [f"  {PROGRAM} {verb:<{max(map(len, group))}}  {_module(verb).HELP}" for verb in group]
+            sys.stdout.write("\n".join([f"usage: {PROGRAM} {words[0]} VERB ...", "", *lines, ""]))
+            return 2 if len(words) == 1 else 0
     of_two = any(verb.startswith(f"{words[0]} ") for verb in _OWN_VERBS)  # data check, data synthesize
     found = " ".join(words[: 2 if of_two else 1])
     return _fail(words[:0], f"unknown verb {found!r}; expected one of: {verbs}", 2)
 
 
+def _run_lightning(words: list[str]) -> int:
+    """Run one of Lightning's verbs; what can be answered or refused without Lightning is: importing it takes long."""
+    from jde_lightning.cli.config_words import with_config_files
+    from jde_lightning.cli.early_checks import check_checkpoint, check_sections
+
+    verb = words[0]
+    if len(words) == 1:
+        return _fail(words, f"give --config FILE, such as --config quickstart; `{PROGRAM} {verb} --help`", 2)
+    asked = next((place for place, word in enumerate(words) if word in ("-h", "--help")), None)
+    if asked is not None:
+        section = "".join(words[asked + 1 : asked + 2])
+        if section and not section.startswith("-"):
+            from jde_lightning.cli.full_help import print_help
+
+            print_help(verb, section)
+        else:
+            from jde_lightning.cli.short_help import short_help
+
+            sys.stdout.write(short_help(verb))
+        return 0
+    words = with_config_files(words)
+    check_checkpoint(words)
+    check_sections(verb, words[1:])
+
+    from jde_lightning.cli.lightning_verbs import run_verb
+
+    return run_verb(words)
+
+
 def _run_own(verb: str, words: list[str]) -> int:
     """Parse the words of one of our own verbs and run it."""
     module = _module(verb)
-    parser = argparse.ArgumentParser(
-        prog=f"{PROGRAM} {verb}", description=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    from jde_lightning.cli.early_checks import VerbParser
+    from jde_lightning.cli.help_format import WideHelp, sentence, short_usage
+
+    parser = VerbParser(prog=f"{PROGRAM} {verb}", description=sentence(module.HELP))
     module.add_arguments(parser)
+    parser.formatter_class = WideHelp
+    takes_data = getattr(module, "TAKES_DATA_FLAGS", False) or getattr(module, "PASSES_UNKNOWN_ARGUMENTS", False)
+    parser.usage = parser.usage or short_usage(parser, "[--data.KEY VALUE ...]" if takes_data else "")
     if getattr(module, "TAKES_FIT_ARGUMENTS", False):
         end = words.index("--") if "--" in words else len(words)
         args = parser.parse_args(words[:end])
@@ -122,6 +158,9 @@ def _run_own(verb: str, words: list[str]) -> int:
     if not getattr(module, "PASSES_UNKNOWN_ARGUMENTS", False):
         return int(module.run(parser.parse_args(words)))
     args, args.unknown = parser.parse_known_args(words)
+    others = [word for word in args.unknown if word.startswith("-") and not word.startswith("--data")]
+    if others:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     return int(module.run(args))
 
 

@@ -41,10 +41,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s ROW [ROW ...] [options] [-- arguments of fit]"
     add = parser.add_argument
     add("rows", nargs="+", type=Path, metavar="ROW", help="YAML of a row, a folder of such, or a packaged name")
-    add("--base", action="append", type=Path, metavar="FILE", help=f"what rows are laid over; may repeat ({_BASE})")
+    add(
+        "--base",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help=f"what rows are laid over; may repeat (default: {_BASE})",
+    )
     add("--runs", type=Path, default=Path(), metavar="DIR", help="where the run folders of the rows go (default: here)")
-    add("--table", type=Path, default=_TABLE, metavar="DIR", help="folder for table and pictures (%(default)s)")
-    add("--epoch", choices=("last", "best"), default="last", help="validation to report; best: by HOTA (%(default)s)")
+    add(
+        "--table", type=Path, default=_TABLE, metavar="DIR", help="folder for table and pictures (default: %(default)s)"
+    )
+    add(
+        "--epoch",
+        choices=("last", "best"),
+        default="last",
+        help="validation to report; best: by HOTA (default: %(default)s)",
+    )
     add("--seeds", type=int, nargs="+", metavar="N", help="train each row with each; table of mean and spread")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--report-only", action="store_true", help="train nothing, collect what is finished")

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jde_lightning.cli.early_checks import check_weights
 from jde_lightning.cli.options import (
     TRACKER_HELP,
     WEIGHTS_HELP,
@@ -53,7 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--frames", type=int, default=200, metavar="N", help="most frames that are measured (default: 200)")
     add("--repeats", type=int, default=3, metavar="N", help="runs from end to end; the median counts (default: 3)")
     add("--video", action="store_true", help="draw and encode an annotated video too")
-    add("--output", type=Path, default=Path("benchmark.json"), metavar="FILE", help="default: benchmark.json")
+    add(
+        "--output",
+        type=Path,
+        default=Path("benchmark.json"),
+        metavar="FILE",
+        help="JSON file of all numbers (default: benchmark.json)",
+    )
     group = parser.add_argument_group("comparison")
     group.add_argument("--vs", choices=("ultralytics",), help="run this peer too, on the same frames")
     group.add_argument("--vs-weights", type=Path, metavar="FILE", help="its checkpoint, where --weights is an export")
@@ -81,12 +88,6 @@ def run(args: argparse.Namespace) -> int:
         InputError: if source, weights, tracker or a value cannot be used, or the peer fails.
     """
     from jde_lightning.errors import InputError
-    from jde_lightning.files import written_whole
-    from jde_lightning.inference.environment import describe_environment
-    from jde_lightning.inference.kept_memory import keep_freed_memory
-    from jde_lightning.inference.predictor_loading import load_predictor, tracker_factory_for
-    from jde_lightning.inference.speed import FirstFrames, measure_end_to_end, measure_stages
-    from jde_lightning.inference.tracker_config import load_tracker_factory
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     for name in ("frames", "repeats", "batch_size"):
@@ -96,11 +97,23 @@ def run(args: argparse.Namespace) -> int:
     if args.vs and args.vs_weights is None and args.weights.suffix.lower() == ".onnx":
         msg = f"--vs {args.vs} runs a checkpoint, and {args.weights} is an exported network: give --vs-weights FILE"
         raise InputError(msg)
+    check_weights(args.weights)
+    if args.vs_weights is not None:
+        check_weights(args.vs_weights)
+    if args.tracker is not None:
+        from jde_lightning.inference.tracker_config import load_tracker_factory
+
+        load_tracker_factory(args.tracker)
+
+    from jde_lightning.files import written_whole
+    from jde_lightning.inference.environment import describe_environment
+    from jde_lightning.inference.kept_memory import keep_freed_memory
+    from jde_lightning.inference.predictor_loading import load_predictor, tracker_factory_for
+    from jde_lightning.inference.speed import FirstFrames, measure_end_to_end, measure_stages
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         whole, path = _open(args.source, args.frames, folder)
-        if args.tracker is not None:
-            load_tracker_factory(args.tracker)
         keep_freed_memory()
         predictor = load_predictor(
             args.weights,

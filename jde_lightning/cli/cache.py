@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jde_lightning.cli.early_checks import check_weights
 from jde_lightning.cli.options import (
     WEIGHTS_HELP,
     add_backend_option,
@@ -95,13 +96,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _of_network(args: argparse.Namespace) -> DetectionCache:
     """Detect, unless the file is there."""
+    from jde_lightning.inference.sources import open_sources
+
+    sources = open_sources(args.source, args.split, args.half_convention)
+    check_weights(args.weights)
+
     from jde_lightning.inference.cache import DetectionCache, write_cache
     from jde_lightning.inference.cache_building import detect_sequences, origin_of_network
     from jde_lightning.inference.kept_memory import keep_freed_memory
     from jde_lightning.inference.predictor_loading import load_predictor
-    from jde_lightning.inference.sources import open_sources
 
-    sources = open_sources(args.source, args.split, args.half_convention)
     keep_freed_memory()
     predictor = load_predictor(
         args.weights,

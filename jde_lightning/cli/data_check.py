@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jde_lightning.cli.options import CONFIG_HELP
+from jde_lightning.packaged_configs import find_config
 
 if TYPE_CHECKING:
     from jde_lightning.data.index import FrameIndex
@@ -72,6 +73,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     """What :func:`run` does."""
+    for path in args.config:
+        find_config(path)
+
     from jde_lightning.cli.data_config import data_module_from_configs
     from jde_lightning.data.identities import synthetic_identities
     from jde_lightning.errors import InputError

@@ -12,6 +12,8 @@ from jsonargparse import ArgumentError, ArgumentParser
 # Readers are imported so that a bare class name works as class_path.
 import jde_lightning.data.readers
 import jde_lightning.data.synthetic  # noqa: F401
+from jde_lightning.cli.parser_errors import in_plain_words
+from jde_lightning.cli.unknown_keys import explain_unknown, keys_of
 from jde_lightning.datamodule import JDEDataModule
 from jde_lightning.errors import UsageError
 from jde_lightning.files import read_yaml
@@ -41,8 +43,9 @@ def data_module_from_configs(configs: Sequence[Path], flags: Sequence[str] = ())
     try:
         values = parser.parse_args([*sections, *flags])
     except ArgumentError as error:
-        text = " ".join(str(error).split())
-        msg = f"{', '.join(map(str, configs))}: {text}"
+        files = [find_config(path) for path in configs]
+        told = explain_unknown(str(error), keys_of(parser), files, "jde-lightning fit --help all")
+        msg = told or f"{', '.join(map(str, configs))}: {in_plain_words(str(error))}"
         raise UsageError(msg) from error
     # deprecated in favour of a method that the oldest supported version does not have
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes

@@ -9,13 +9,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from jde_lightning.cli.early_checks import check_weights
 from jde_lightning.cli.options import (
     CONFIG_HELP,
-    IMAGE_SIZE_HELP,
+    WEIGHTS_HELP,
+    add_backend_option,
+    add_detection_options,
     add_half_options,
     add_network_speed_options,
     network_speed,
 )
+from jde_lightning.packaged_configs import find_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +36,7 @@ examples:
   jde-lightning embed MOT17/train --weights last.ckpt --split val_half --output embeddings
   jde-lightning embed --config runs/version_0/config.yaml --weights best.ckpt --output embeddings
   jde-lightning embed street.mp4 --weights last.ckpt --every 10 --output street.npz
+  jde-lightning embed street.mp4 --weights model.onnx --output street.npz      (of export; needs no torch)
 
 Identities come from the ground truth of MOT sequences, or from what the configuration reads: a box takes that of the
 annotated object that it overlaps. Every --data... flag of `fit` works with --config. Read the table with
@@ -51,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", metavar="SOURCE", nargs="?", help="video file, folder of images or MOT sequence(s); or give --config")
     add("--config", action="append", type=Path, metavar="FILE", help=f"instead, take its frames: {CONFIG_HELP}")
-    add("--weights", required=True, type=Path, metavar="FILE", help="checkpoint of fit; or YOLO11 weights with --scale")
+    add("--weights", required=True, type=Path, metavar="FILE", help=WEIGHTS_HELP)
     add("--output", required=True, type=Path, metavar="PATH", help="folder, or file that ends with .parquet or .npz")
     add("--overwrite", action="store_true", help="replace a table that is there")
     group = parser.add_argument_group("frames")
@@ -69,19 +74,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or not (default: detected)",
     )
     add("--only-identified", action="store_true", help="leave out boxes without identity")
-    add("--match-iou", type=float, default=0.5, metavar="F", help="overlap that gives an identity (default: 0.5)")
-    add("--crop-size", type=int, nargs=2, default=(64, 128), metavar=("W", "H"), help="pixels (default: 64 128)")
+    add(
+        "--match-iou",
+        type=float,
+        default=0.5,
+        metavar="F",
+        help="overlap, 0 to 1, from which a box takes an identity (default: 0.5)",
+    )
+    add(
+        "--crop-size",
+        type=int,
+        nargs=2,
+        default=(64, 128),
+        metavar=("W", "H"),
+        help="width and height of the crops in pixels (default: 64 128)",
+    )
     group = parser.add_argument_group("detection")
-    add = group.add_argument
-    add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
-    add("--conf", type=float, default=0.1, metavar="F", help="smallest confidence (default: 0.1)")
-    add("--iou", type=float, default=0.7, metavar="F", help="overlap limit of the suppression (default: 0.7)")
-    add("--max-det", type=int, default=300, metavar="N", help="most detections per image (default: 300)")
-    add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
+    add_detection_options(group)
     group = parser.add_argument_group("speed")
     add = group.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="frames described at once (default: 8)")
     add_network_speed_options(group)
+    add_backend_option(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,27 +113,34 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     _check(args)
     output = _output_file(args.output, args.overwrite)
+    if args.config:
+        for path in args.config:
+            find_config(path)
+        check_weights(args.weights)
     chosen = _frames_of_config(args) if args.config else _frames_of_source(args)
+    check_weights(args.weights)
 
     from jde_lightning.inference.box_embeddings import describe_annotated, describe_detected
     from jde_lightning.inference.cache_building import origin_of_network
     from jde_lightning.inference.embedding_collection import collect_embeddings
     from jde_lightning.inference.embedding_table import crops_path
     from jde_lightning.inference.kept_memory import keep_freed_memory
-    from jde_lightning.inference.predictor import Predictor
+    from jde_lightning.inference.predictor_loading import load_predictor
 
     keep_freed_memory()
-    predictor = Predictor.from_checkpoint(
+    predictor = load_predictor(
         args.weights,
         image_size=args.imgsz,
         conf=args.conf,
         iou=args.iou,
         max_det=args.max_det,
         scale=args.scale,
+        backend=args.backend,
         **network_speed(args),
     )
     origin = origin_of_network(predictor, args.weights)
-    describe = describe_detected(predictor) if args.boxes == "detected" else describe_annotated(predictor)
+    # an exported network gets here with detected boxes only, see _check
+    describe = describe_detected(predictor) if args.boxes == "detected" else describe_annotated(predictor)  # type: ignore[arg-type]
     table = collect_embeddings(
         chosen.frames,
         describe,
@@ -168,6 +189,11 @@ def _check(args: argparse.Namespace) -> None:
         (bool(args.source) == bool(args.config), "give either SOURCE or --config: whose frames are to be described?"),
         (args.data and not args.config, f"{' '.join(args.data)}: --data flags change a configuration: give --config"),
         (args.config and args.split != "all", "--split is of MOT sequences; with --config, use --frames"),
+        (
+            args.boxes == "annotated" and args.weights.suffix.lower() == ".onnx",
+            f"--boxes annotated needs the network itself, and {args.weights} is an exported one, which describes what "
+            "it finds: give the checkpoint, or leave --boxes annotated out",
+        ),
         (args.every < 1, f"--every must be at least 1, got {args.every}"),
         (args.batch_size < 1, f"--batch-size must be at least 1, got {args.batch_size}"),
         (not 0 < args.match_iou <= 1, f"--match-iou must be above 0 and at most 1, got {args.match_iou:g}"),
@@ -221,6 +247,8 @@ def _frames_of_config(args: argparse.Namespace) -> _Chosen:
 
     data = data_module_from_configs(args.config, args.data)
     if data.synthetic is not None and not data.synthetic.is_written(data.root):
+        text = "%s: no synthetic crowd in its data.root %s, as seen from %s; --data.root DIR says where there is one"
+        logging.getLogger(__name__).warning(text, args.config[-1], data.root, Path.cwd())
         data.synthetic.write(data.root)
     index = data.frame_index(args.frames)
     return _Chosen(frames_of_index(index, args.every), len(every_nth(index, args.every)), f"{args.frames} of data")

@@ -6,9 +6,11 @@ import argparse
 import json
 from pathlib import Path
 
+from jde_lightning.cli.options import HALF_HELP
+
 HELP = "score MOTChallenge result files with HOTA, MOTA, IDF1 (equal to TrackEval)"
 
-_EPILOG = """example:
+_EPILOG = """examples:
   jde-lightning evaluate --gt MOT17/train --results runs/track --sequences "*-FRCNN" \\
       --split val_half --json scores.json
   jde-lightning evaluate --gt traffic/val --results runs/track --benchmark none --class-names person car
@@ -33,9 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="SEQ/gt/gt.txt with SEQ/seqinfo.ini, one such SEQ, or flat SEQ.txt files",
+        help="folder of ground truth: SEQ/gt/gt.txt with SEQ/seqinfo.ini, one such SEQ, or flat SEQ.txt files",
     )
-    parser.add_argument("--results", type=Path, required=True, metavar="DIR", help="SEQ.txt or data/SEQ.txt")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of SEQ.txt or data/SEQ.txt, as `track` writes them",
+    )
     parser.add_argument(
         "--benchmark",
         choices=BENCHMARKS,
@@ -47,8 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--half-convention",
         choices=HALF_CONVENTIONS,
         default="centertrack",
-        help="first half of N frames ends at N//2+1 (centertrack, ByteTrack) or N//2 (fairmot, YOLO11-JDE)"
-        " (default: %(default)s)",
+        help=f"{HALF_HELP} (default: %(default)s)",
     )
     parser.add_argument("--sequences", nargs="+", metavar="NAME", help='names or patterns, e.g. "MOT17-*-FRCNN"')
     parser.add_argument(
@@ -75,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-switches", type=int, default=200, metavar="N", help="most switches with pictures (default: %(default)s)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores to FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores as JSON, fractions of 1")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jde_lightning.cli.options import TRACKER_HELP
+from jde_lightning.cli.early_checks import check_weights
+from jde_lightning.cli.options import TRACKERS
 
 if TYPE_CHECKING:
     from jde_lightning.inference.onnx_export import Exported
 
-HELP = "write a network as one ONNX file, which `track`, `cache` and `benchmark` run without torch"
+HELP = "write a network as one ONNX file, which `track`, `cache`, `embed` and `benchmark` run without torch"
 
 _EPILOG = """\
 examples:
@@ -39,17 +40,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs="+",
         metavar="N",
-        help="side of the square input, or its height and width; with --dynamic-size the longest side that images are "
-        "fitted to (default: as the checkpoint was validated; 640 for plain YOLO11 weights)",
+        help="side of the square input in pixels, or its height and width; with --dynamic-size the longest side that "
+        "images are fitted to (default: as the checkpoint was validated; 640 for plain YOLO11 weights)",
     )
     add("--dynamic-size", action="store_true", help="any height and width that are multiples of 32")
     add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
-    add("--tracker", default="yolo11_jde", metavar="NAME", help=f"what track takes by default: {TRACKER_HELP}")
+    add(
+        "--tracker",
+        default="yolo11_jde",
+        metavar="NAME",
+        help=f"what track takes by default: {TRACKERS} (default: yolo11_jde)",
+    )
     group = parser.add_argument_group("suppression inside the graph")
     add = group.add_argument
     add("--nms", action="store_true", help="return what is left after non-maximum suppression, instead of all anchors")
-    add("--conf", type=float, metavar="F", help="smallest confidence, with --nms (default: 0.1)")
-    add("--iou", type=float, metavar="F", help="overlap limit, with --nms (default: 0.7)")
+    add("--conf", type=float, metavar="F", help="smallest confidence, 0 to 1, with --nms (default: 0.1)")
+    add(
+        "--iou",
+        type=float,
+        metavar="F",
+        help="overlap, 0 to 1, above which the weaker of two boxes goes, with --nms (default: 0.7)",
+    )
     add("--max-det", type=int, metavar="N", help="most detections per image and class, with --nms (default: 300)")
 
 
@@ -80,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
         msg = f"{told} only with --nms; without it, `track` and `cache` choose when they run the file"
         raise UsageError(msg)
     tracker = tracker_spec(args.tracker)
+    check_weights(args.weights)
 
     from jde_lightning.inference.onnx_export import Suppression, export_onnx
 

@@ -43,17 +43,18 @@ from jde_lightning.callbacks.step_timing import StepTiming
 from jde_lightning.callbacks.throughput import Throughput
 from jde_lightning.callbacks.tracking_hota import TrackingHOTA
 from jde_lightning.callbacks.view_retrieval import ViewRetrieval
+from jde_lightning.cli.config_words import config_files
+from jde_lightning.cli.early_checks import CHECKPOINT_WORDS
 from jde_lightning.cli.parser_errors import in_plain_words
-from jde_lightning.cli.resuming import HELP, WORDS, Start, check_same_network, find_start
+from jde_lightning.cli.resuming import HELP, Start, check_same_network, find_start
 from jde_lightning.cli.run_logs import run_loggers
+from jde_lightning.cli.unknown_keys import explain_unknown, keys_of
 from jde_lightning.data.workers import start_workers_from_a_clean_process
 from jde_lightning.datamodule import JDEDataModule
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, UsageError
 from jde_lightning.inference.kept_memory import keep_freed_memory
 from jde_lightning.module import JDEModule
-from jde_lightning.packaged_configs import find_config
 
-_CONFIG_FLAGS = ("--config", "-c")
 _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "auto_batch_size": AutoBatchSize,
     "phases": Phases,
@@ -158,8 +159,20 @@ class JDELightningCLI(LightningCLI):
         parser.link_arguments("data.class_names", "model.class_names")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the words that were given, without Lightning's warning that the process had others."""
-        self.config = parser.parse_args(args)
+        """Parse the words that were given, without Lightning's warning that the process had others.
+
+        Raises:
+            UsageError: if there is no such key.
+        """
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            verb = self._words[0]
+            files = config_files(self._words)
+            told = explain_unknown(str(error), keys_of(self._parser(verb)), files, f"jde-lightning {verb} --help all")
+            if told is None:
+                raise
+            raise UsageError(told) from error
 
     def _parse_ckpt_path(self) -> None:
         """Find the checkpoint, and let explicit ``--model...`` flags win over the values that it holds.
@@ -171,7 +184,8 @@ class JDELightningCLI(LightningCLI):
         if path and path not in ("best", "hpc") and not str(path).startswith("registry:"):
             config = self.config[verb]
             if verb != "fit" and path == "last_or_new":
-                msg = f"--ckpt_path last_or_new is for fit; {verb} takes a file or one of {', '.join(WORDS[:2])}"
+                words = ", ".join(CHECKPOINT_WORDS[:2])
+                msg = f"--ckpt_path last_or_new is for fit; {verb} takes a file or one of {words}"
                 raise InputError(msg)
             root = Path(config["trainer"]["default_root_dir"] or "runs")
             self._start = find_start(str(path), root, config["checkpoint"]["dirpath"], self._words)
@@ -240,37 +254,19 @@ def _model_words(words: Sequence[str]) -> list[str]:
     return kept
 
 
-def _with_config_files(words: Sequence[str]) -> list[str]:
-    """The words of a command in which the names of packaged configurations are replaced by their files."""
-    found = list(words)
-    for place, word in enumerate(words):
-        flag, given, value = word.partition("=")
-        if place and words[place - 1] in _CONFIG_FLAGS:
-            found[place] = _config_file(word)
-        elif given and flag in _CONFIG_FLAGS:
-            found[place] = f"{flag}={_config_file(value)}"
-    return found
-
-
-def _config_file(text: str) -> str:
-    """The file that is meant; settings themselves, which jsonargparse takes in its place, and addresses stay."""
-    return text if ":" in text and not Path(text).is_file() else str(find_config(text))
-
-
 def run_verb(words: Sequence[str]) -> int:
     """Run one of Lightning's verbs.
 
     Args:
-        words: the verb and its options.
+        words: the verb and its options; configurations as files, not by name.
 
     Returns:
         The exit code.
 
     Raises:
-        UsageError: if a configuration is neither a file nor the name of a packaged one.
+        InputError: if a file, key or value cannot be used.
     """
     _quiet()
-    words = _with_config_files(words)
     if words[0] != "fit":
         keep_freed_memory()
     try:

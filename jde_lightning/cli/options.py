@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-TRACKER_HELP = (
-    "yolo11_jde (default), fairmot, fairmot_original, bytetrack, low_frame_rate, short_training, or a YAML file"
-)
+HALF_HELP = "first half of N frames ends at N//2+1 (centertrack, ByteTrack) or N//2 (fairmot, YOLO11-JDE)"
+
+TRACKERS = "yolo11_jde, fairmot, fairmot_original, bytetrack, low_frame_rate, short_training, or a YAML file"
+
+TRACKER_HELP = f"{TRACKERS} (default: yolo11_jde, or what an exported network names)"
 
 CONFIG_HELP = "file, or name of a packaged configuration, as for fit; may repeat"
 
 IMAGE_SIZE_HELP = (
-    "longest side of the network's input (default: as the checkpoint was validated; 640 for plain YOLO11 weights)"
+    "longest side of the network's input in pixels, a multiple of 32 (default: as the checkpoint was validated; "
+    "640 for plain YOLO11 weights)"
 )
 
 WEIGHTS_HELP = "checkpoint of fit; a file of export (.onnx, needs no torch); or YOLO11 weights with --scale"
@@ -31,8 +34,19 @@ def add_detection_options(parser: argparse._ActionsContainer, conf: float = 0.1,
     add = parser.add_argument
     default = None if conf == 0.1 else conf
     add("--imgsz", type=int, metavar="N", help=IMAGE_SIZE_HELP)
-    add("--conf", type=float, default=default, metavar="F", help=f"smallest confidence{conf_note} (default: {conf:g})")
-    add("--iou", type=float, metavar="F", help="overlap limit of the suppression (default: 0.7)")
+    add(
+        "--conf",
+        type=float,
+        default=default,
+        metavar="F",
+        help=f"smallest confidence, 0 to 1{conf_note} (default: {conf:g})",
+    )
+    add(
+        "--iou",
+        type=float,
+        metavar="F",
+        help="overlap, 0 to 1, above which the weaker of two boxes goes (default: 0.7)",
+    )
     add("--max-det", type=int, metavar="N", help="most detections per image (default: 300)")
     add("--scale", choices=tuple("nsmlx"), help="size of the network, for plain YOLO11 weights")
 
@@ -44,8 +58,18 @@ def add_half_options(parser: argparse._ActionsContainer) -> None:
         parser: or a group of one.
     """
     add = parser.add_argument
-    add("--split", choices=("all", "train_half", "val_half"), default="all", help="half of each MOT sequence")
-    add("--half-convention", choices=("centertrack", "fairmot"), default="centertrack", help="where the halves part")
+    add(
+        "--split",
+        choices=("all", "train_half", "val_half"),
+        default="all",
+        help="part of each MOT sequence (default: all)",
+    )
+    add(
+        "--half-convention",
+        choices=("centertrack", "fairmot"),
+        default="centertrack",
+        help=f"{HALF_HELP} (default: centertrack)",
+    )
 
 
 def add_network_speed_options(parser: argparse._ActionsContainer) -> None:
@@ -55,20 +79,22 @@ def add_network_speed_options(parser: argparse._ActionsContainer) -> None:
         parser: or a group of one.
     """
     add = parser.add_argument
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
+    add(
+        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: auto, a GPU if there is one)"
+    )
     add("--precision", choices=("fp32", "bf16"), default="fp32", help="arithmetic of the network (default: fp32)")
     add(
         "--embeddings",
         choices=("dense", "late", "auto"),
         default="auto",
-        help="compute them everywhere, late (for what was found only), or as is faster (auto, default)",
+        help="compute them everywhere, late (for what was found only), or as is faster (default: auto)",
     )
     add(
         "--compile",
         choices=("none", "default", "reduce-overhead"),
         default="none",
         metavar="MODE",
-        help="torch.compile: none (default), default (pays in long runs), reduce-overhead (with CUDA graphs; untested)",
+        help="torch.compile: default pays in long runs, reduce-overhead records CUDA graphs, untested (default: none)",
     )
 
 
@@ -87,5 +113,5 @@ def add_backend_option(parser: argparse._ActionsContainer) -> None:
         "--backend",
         choices=("auto", "onnxruntime", "openvino"),
         default="auto",
-        help="what runs an exported network (default: the first that is installed)",
+        help="what runs an exported network (default: auto, the first that is installed)",
     )

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of a run, or of its versions, of which the newest training is taken",
     )
     add("--output", type=Path, metavar="FILE", help="the page (default: RUN_DIR/report.html)")
-    add("--checkpoint", default="best", metavar="NAME", help="best (default), last, or a checkpoint of the run")
+    add("--checkpoint", default="best", metavar="NAME", help="best, last, or a checkpoint of the run (default: best)")
     add("--no-network", action="store_true", help="never run the network: use what an earlier report has kept")
     add(
         "--projections",
@@ -51,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--max-switches", type=int, default=10, metavar="N", help="most identity switches with pictures (default: 10)")
     add("--batch-size", type=int, metavar="N", help="frames that are detected at once (default: as in validation)")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
+    add(
+        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: auto, a GPU if there is one)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,9 +68,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: if the folder is none of a run, or a value cannot be used.
     """
-    from jde_lightning.errors import UsageError
-    from jde_lightning.inference.report.run import open_run
-    from jde_lightning.inference.report.writing import ReportOptions, write_report
+    from jde_lightning.errors import InputError, UsageError
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)
@@ -78,6 +78,13 @@ def run(args: argparse.Namespace) -> int:
     if args.batch_size is not None and args.batch_size < 1:
         msg = f"--batch-size must be at least 1, got {args.batch_size}"
         raise UsageError(msg)
+    if not args.run.is_dir():
+        msg = f"{args.run}: no such folder; expected that of a run, such as runs/quickstart/version_0"
+        raise InputError(msg)
+
+    from jde_lightning.inference.report.run import open_run
+    from jde_lightning.inference.report.writing import ReportOptions, write_report
+
     opened = open_run(args.run, args.checkpoint)
     indices, batch_size = _indices(opened, args.data)
     output = args.output or opened.folder / "report.html"

@@ -12,11 +12,11 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from jde_lightning.callbacks.checkpoint_files import LAST, PREVIOUS, read_header
+from jde_lightning.cli.early_checks import CHECKPOINT_WORDS, no_such_checkpoint
 from jde_lightning.errors import InputError
 
 _LOG = logging.getLogger(__name__)
 
-WORDS = ("last", "previous", "last_or_new")
 HELP = (
     "--ckpt_path (docs/resuming.md): `last` goes on with the newest run below trainer.default_root_dir, in its folder; "
     "`previous` does so from last.previous.ckpt, where last.ckpt is damaged; `last_or_new` begins a new run where none "
@@ -44,7 +44,7 @@ def find_start(asked: str, root: Path, dirpath: str | None, words: Sequence[str]
     """Find the checkpoint that ``--ckpt_path`` asks for, and make sure that it can be read.
 
     Args:
-        asked: one of :data:`WORDS`, a run's folder or a file.
+        asked: one of :data:`~jde_lightning.cli.early_checks.CHECKPOINT_WORDS`, a run's folder or a file.
         root: folder of the runs (``trainer.default_root_dir``).
         dirpath: folder of the checkpoints, where ``checkpoint.dirpath`` sets one.
         words: the words of the command, for the advice in errors.
@@ -55,7 +55,7 @@ def find_start(asked: str, root: Path, dirpath: str | None, words: Sequence[str]
     Raises:
         InputError: if there is no such checkpoint, or it is damaged.
     """
-    if asked in WORDS:
+    if asked in CHECKPOINT_WORDS:
         folder = newest_checkpoints(root, dirpath)
         if folder is None and asked == "last_or_new":
             rank_zero_only(_LOG.warning)("--ckpt_path last_or_new: NOTHING to go on from in %s: a NEW run begins", root)
@@ -80,8 +80,7 @@ def find_start(asked: str, root: Path, dirpath: str | None, words: Sequence[str]
         rank_zero_only(_LOG.warning)("goes on from %s, step %d, in a new run folder", asked, step)
         return Start(Path(asked), None, step)
     else:
-        msg = f"--ckpt_path {asked}: no such file; expected a checkpoint, a run's folder, or one of {', '.join(WORDS)}"
-        raise InputError(msg)
+        raise no_such_checkpoint(asked)
     return _in_folder(folder, asked, words)
 
 
@@ -145,7 +144,9 @@ def _in_folder(folder: Path, asked: str, words: Sequence[str]) -> Start:
             raise InputError(msg) from error
         step = read_header(other).get("global_step")
         if asked != "last_or_new":
-            again = shlex.join(["jde-lightning", *_with_start(words, str(other) if asked not in WORDS else "previous")])
+            again = shlex.join(
+                ["jde-lightning", *_with_start(words, str(other) if asked not in CHECKPOINT_WORDS else "previous")]
+            )
             msg = f"--ckpt_path {asked}: {error}; the one before it is whole (step {step}), go on from it with: {again}"
             raise InputError(msg) from error
         rank_zero_only(_LOG.warning)("%s; the one before it is whole and taken INSTEAD (step %s)", error, step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,9 @@ def run_loggers(root: Path | str, folder: Path | None = None, step: int = 0) -> 
 class RunCSVLogger(CSVLogger):
     """Lightning's CSV logger, for runs that go on: theirs deletes the table that it finds.
 
+    Rows are on the disk no later than the checkpoint of their step: a run that is killed goes on from there, and would
+    never log them again. Lightning's writes every hundredth step.
+
     Args:
         goes_on_at: rows of this step and later are dropped from the table that is there; ``None`` begins a table.
         *args: as Lightning's.
@@ -45,6 +48,22 @@ class RunCSVLogger(CSVLogger):
     def __init__(self, *args: Any, goes_on_at: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._goes_on_at = goes_on_at
+        self._newest = -1  # step that was logged
+        self._saved_at: int | None = None  # the newest step that was logged when a checkpoint was written
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Take a row; that of the step of a checkpoint comes after the checkpoint, and is written at once."""
+        super().log_metrics(dict(metrics), step)
+        self._newest = self._newest if step is None else step
+        if self._saved_at is not None:
+            self.save()
+            if self._newest > self._saved_at + 1:
+                self._saved_at = None
+
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        """Write the rows that belong to a checkpoint."""
+        self._saved_at = self._newest
+        self.save()
 
     @property
     @rank_zero_experiment

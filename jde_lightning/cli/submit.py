@@ -8,7 +8,7 @@ from pathlib import Path
 
 HELP = "check result files as the MOTChallenge server does and pack them into a zip"
 
-_EPILOG = """example:
+_EPILOG = """examples:
   jde-lightning track MOT17/train --weights last.ckpt --output results
   jde-lightning track MOT17/test --weights last.ckpt --output results
   jde-lightning submit --benchmark mot17 --results results --output mot17.zip
@@ -25,7 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("--benchmark", choices=("mot17", "mot20"), required=True, help="whose sequences and rules")
-    add("--results", type=Path, required=True, metavar="DIR", help="SEQ.txt or data/SEQ.txt of every sequence")
+    add(
+        "--results",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of SEQ.txt or data/SEQ.txt of every sequence, as `track` writes them",
+    )
     add("--output", type=Path, required=True, metavar="ZIP", help="the archive to write")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 HELP: str = "write a synthetic dataset in the official layouts of MOT17 and CrowdHuman"
 
-EPILOG: str = "example: jde-lightning data synthesize --output datasets/synthetic --seed 1 --train-sequences 8"
+EPILOG: str = "examples:\n  jde-lightning data synthesize --output datasets/synthetic --seed 1 --train-sequences 8"
 
 _OPTIONS = (
     ("train_sequences", 4, "sequences in MOT17/train"),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jde_lightning.cli.early_checks import check_weights
 from jde_lightning.cli.options import (
     TRACKER_HELP,
     WEIGHTS_HELP,
@@ -44,13 +45,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", metavar="SOURCE", help="video file, folder of images, MOT sequence(s), camera number or address")
     add("--weights", required=True, type=Path, metavar="FILE", help=WEIGHTS_HELP)
-    add("--output", required=True, type=Path, metavar="DIR", help="folder for NAME.txt and NAME.mp4")
+    add(
+        "--output",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder for NAME.txt (MOTChallenge format) and NAME.mp4",
+    )
     add("--video", action="store_true", help="write an annotated video too")
     add("--pictures", action="store_true", help="write annotated frames too, as DIR/NAME/000001.jpg")
     group = parser.add_argument_group("source")
     add = group.add_argument
-    add("--fps", type=float, metavar="N", help="frames per second (default: as the source tells; 30 for image folders)")
-    add("--reconnect", type=int, default=5, metavar="N", help="tries to reopen a dropped stream (default: 5; 0: none)")
+    add(
+        "--fps",
+        type=float,
+        metavar="N",
+        help="frames per second that trackers reckon with (default: as the source tells; 30 for image folders)",
+    )
+    add(
+        "--reconnect", type=int, default=5, metavar="N", help="tries to reopen a dropped stream (default: 5, 0 is none)"
+    )
     add("--explain", action="store_true", help="write NAME.npz too: embeddings, and why who was matched (see evaluate)")
     group = parser.add_argument_group("tracking")
     add = group.add_argument
@@ -87,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
         msg = f"--batch-size must be at least 1, got {args.batch_size}"
         raise InputError(msg)
     sources = open_sources(args.source, args.split, args.half_convention, args.fps, args.reconnect)
+    check_weights(args.weights)
     # The tracker's file is checked before the network is loaded, which takes longer.
     if args.tracker is not None:
         load_tracker_factory(args.tracker)

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jde_lightning.cli.options import TRACKER_HELP
+from jde_lightning.cli.early_checks import check_paths
+from jde_lightning.cli.options import HALF_HELP, TRACKERS
 
 if TYPE_CHECKING:
     from jde_lightning.inference.cache import DetectionCache
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from jde_lightning.inference.tuning.search_space import SearchSpace
     from jde_lightning.inference.tuning.workers import Workers
 
-HELP = "search a tracker's parameters on a cache, and say honestly what they gain"
+HELP = "search a tracker's parameters on the detections of `cache`, and say honestly what they gain"
 
 _EPILOG = """\
 examples:
@@ -49,19 +50,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("cache", type=Path, metavar="CACHE", help="file of `jde-lightning cache`")
-    add("--gt", required=True, type=Path, metavar="DIR", help="SEQ/gt/gt.txt with SEQ/seqinfo.ini, or flat SEQ.txt")
-    add("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
-    add("--tracker", metavar="NAME", help=TRACKER_HELP + " to begin with")
+    add(
+        "--gt",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder of ground truth: SEQ/gt/gt.txt with SEQ/seqinfo.ini, or flat SEQ.txt",
+    )
+    add("--output", required=True, type=Path, metavar="DIR", help="folder for the results: best.yaml, scores.json, ...")
+    add("--tracker", metavar="NAME", help=f"to begin with: {TRACKERS} (default: yolo11_jde)")
     add("--no-appearance", action="store_true", help="track by motion only")
     add("--table7", action="store_true", help="tune both trackers and write the paper's Table 7, published beside")
     add("--weights", type=Path, metavar="FILE", help="refuse a cache that is not of these weights")
     group = parser.add_argument_group("search")
     add = group.add_argument
-    add("--trials", type=int, default=100, metavar="N", help="trials in the end, those of before included (100)")
-    add("--objective", choices=("hota", "idf1", "mix"), default="hota", help="mix: mean of HOTA and IDF1 (hota)")
+    add(
+        "--trials",
+        type=int,
+        default=100,
+        metavar="N",
+        help="trials in the end, those of before included (default: 100)",
+    )
+    add(
+        "--objective",
+        choices=("hota", "idf1", "mix"),
+        default="hota",
+        help="mix: mean of HOTA and IDF1 (default: hota)",
+    )
     add("--space", type=Path, metavar="FILE", help="YAML of what may be tried (default: that of the tracker's authors)")
-    add("--jobs", type=int, default=1, metavar="N", help="processes that track and score (1)")
-    add("--seed", type=int, default=0, metavar="N", help="with one process, an equal seed gives equal results (0)")
+    add("--jobs", type=int, default=1, metavar="N", help="processes that track and score (default: 1)")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="with one process, an equal seed gives equal results (default: 0)",
+    )
     group = parser.add_argument_group("data")
     add = group.add_argument
     add(
@@ -72,9 +96,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " (default: every third sequence; of a single one, the second half)",
     )
     add("--folds", type=int, metavar="K", help="instead of --holdout: K+1 searches, every sequence judges once")
-    add("--split", choices=SPLITS, default="all", help="part of each sequence that takes part at all (all)")
-    add("--half-convention", choices=HALF_CONVENTIONS, default="centertrack", help="where halves part (centertrack)")
-    add("--benchmark", choices=BENCHMARKS, default="mot17", help="whose rules hold, as in evaluate (mot17)")
+    add("--split", choices=SPLITS, default="all", help="part of each sequence that takes part at all (default: all)")
+    add(
+        "--half-convention", choices=HALF_CONVENTIONS, default="centertrack", help=f"{HALF_HELP} (default: centertrack)"
+    )
+    add("--benchmark", choices=BENCHMARKS, default="mot17", help="whose rules hold, as in evaluate (default: mot17)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -89,6 +115,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: if a file or value cannot be used.
     """
+    _check_usage(args)
+    check_paths(gt=args.gt, space=args.space, weights=args.weights)
+
     from jde_lightning.inference.cache import read_cache
     from jde_lightning.inference.tuning.holdout import plan_holdout
     from jde_lightning.inference.tuning.sequences import tuning_sequences
@@ -96,13 +125,7 @@ def run(args: argparse.Namespace) -> int:
     from jde_lightning.inference.tuning.workers import Workers
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    _check_usage(args)
     import_optuna()
-    if args.weights is not None and not args.weights.is_file():
-        from jde_lightning.errors import InputError
-
-        msg = f"--weights {args.weights}: no such file"
-        raise InputError(msg)
     cache = read_cache(args.cache, args.weights)
     sequences = tuning_sequences(cache, args.gt, args.benchmark, args.split, args.half_convention)
     plan = plan_holdout(sequences, args.holdout, args.folds, args.half_convention)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from jde_lightning.boxes import clip
 from jde_lightning.data.images import letterbox, to_rgb_planes
 from jde_lightning.errors import InputError
 from jde_lightning.inference.annotated_frames import AnnotatedFrame
 from jde_lightning.inference.embedding_collection import Describe
-from jde_lightning.inference.predictor import Predictor
-from jde_lightning.models.box_embeddings import describe_boxes
 from jde_lightning.structures import Detections, FloatArray
 
+if TYPE_CHECKING:
+    from jde_lightning.inference.onnx_predictor import OnnxPredictor
+    from jde_lightning.inference.predictor import Predictor
 
-def describe_detected(predictor: Predictor) -> Describe:
+
+def describe_detected(predictor: Predictor | OnnxPredictor) -> Describe:
     """Describe the boxes that the detector finds, as a tracker would get them.
 
     Args:
@@ -69,6 +71,10 @@ def embed_boxes(
         Per image the boxes that could be described, as they were given, and which rows of ``boxes`` they are; see
         :func:`~jde_lightning.models.box_embeddings.describe_boxes`.
     """
+    import torch  # an exported network describes what it finds without it
+
+    from jde_lightning.models.box_embeddings import describe_boxes
+
     network, described = predictor.network, []
     for image, wanted in zip(images, boxes, strict=True):
         fitted, fit = letterbox(image, predictor.image_size)
@@ -82,7 +88,7 @@ def embed_boxes(
     return described
 
 
-def _refuse_without_appearance(predictor: Predictor) -> None:
+def _refuse_without_appearance(predictor: Predictor | OnnxPredictor) -> None:
     if not predictor.appearance:
         msg = "these weights have no trained embedding, so there is nothing to describe boxes with; train with `fit`"
         raise InputError(msg)

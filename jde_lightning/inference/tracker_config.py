@@ -37,9 +37,9 @@ def load_tracker_factory(name_or_path: str | Path, appearance: bool = True, expl
     """Read which tracker is wanted, and check its parameters before anything runs.
 
     Args:
-        name_or_path: a YAML file ``{class_path: ..., init_args: {...}}``, or the name of one in ``configs/trackers``:
-            ``yolo11_jde``, ``fairmot``, ``fairmot_original``, ``bytetrack`` and so on. A ``frame_rate`` in the
-            file wins over that of the sequence.
+        name_or_path: a YAML file ``{class_path: ..., init_args: {...}}``, or the parameters alone where only one
+            tracker has them all; or the name of one in ``configs/trackers``: ``yolo11_jde``, ``fairmot``,
+            ``fairmot_original``, ``bytetrack`` and so on. A ``frame_rate`` in the file wins over that of the sequence.
         appearance: ``False`` makes the tracker ignore embeddings, whatever the file says.
         explain: ``True`` makes the tracker record its decisions, whatever the file says.
 
@@ -143,7 +143,27 @@ def _read_yaml(path: Path) -> tuple[type[Any], dict[str, Any]]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"{path}: not a YAML file: {' '.join(str(error).split())}"
         raise InputError(msg) from error
-    return _checked_spec(content, str(path))
+    return _checked_spec(_with_class(content, str(path)), str(path))
+
+
+def _with_class(content: Any, path: str) -> Any:
+    """Name the class of parameters that stand alone, if only one tracker has them all.
+
+    Raises:
+        InputError: if several trackers have them, or none.
+    """
+    if not isinstance(content, dict) or not content or "class_path" in content:
+        return content
+    known = {name: set(inspect.signature(value).parameters) for name, value in _tracker_classes().items()}
+    fitting = [name for name, parameters in known.items() if set(content) <= parameters]
+    if len(fitting) == 1:
+        return {"class_path": f"{_PACKAGE}.{fitting[0]}", "init_args": content}
+    found = ", ".join(map(str, content))
+    which = f"of several trackers ({', '.join(fitting)})" if fitting else "not all of one tracker"
+    name = fitting[0] if fitting else max(known, key=lambda each: len(known[each] & set(content)))
+    msg = f"{path}: expected the keys class_path and init_args, found {found}, which are {which}; "
+    msg += f"write class_path: {name} in the first line, init_args: in the second, and indent the others below it"
+    raise InputError(msg)
 
 
 def _checked_spec(content: Any, path: str) -> tuple[type[Any], dict[str, Any]]:

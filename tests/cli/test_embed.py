@@ -129,6 +129,24 @@ def test_wrong_commands(words, code, text, tmp_path, monkeypatch, capsys):
     assert text in capsys.readouterr().err
 
 
+def test_what_is_rendered_is_said(weights, tmp_path, monkeypatch, caplog):
+    crowd = {"train_sequences": 1, "val_sequences": 1, "frames": 2, "stills": 1, "width": 96, "height": 64, "people": 2}
+    reader = {"class_path": "jde_lightning.data.readers.MOTChallenge", "init_args": {"path": "MOT17/val"}}
+    data = {"root": "crowd", "synthetic": crowd, "train": [reader], "val": [reader]}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": data}))
+    monkeypatch.chdir(tmp_path)
+    words = ["--config", "config.yaml", "--weights", weights, "--overwrite", "--output", tmp_path / "a.npz"]
+    assert embed(*words) == 0
+    said = (
+        f"config.yaml: no synthetic crowd in its data.root crowd, as seen from {tmp_path}; --data.root DIR says where"
+    )
+    assert said in caplog.text
+    assert f"renders a synthetic crowd of 5 images in {tmp_path / 'crowd'}" in caplog.text
+    caplog.clear()
+    assert embed(*words) == 0
+    assert "synthetic crowd" not in caplog.text
+
+
 def test_a_configuration_without_such_frames_or_keys(weights, config, tmp_path, capsys):
     words = ["--config", config, "--weights", weights, "--output", tmp_path / "a.npz"]
     assert embed(*words, "--data.imagesize", 3) == 2

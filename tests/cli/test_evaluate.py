@@ -71,6 +71,6 @@ def test_help_has_an_example(capsys):
         run("--help")
     assert stop.value.code == 0
     out = capsys.readouterr().out
-    assert "example:" in out
+    assert "examples:" in out
     assert "jde-lightning evaluate --gt" in out
     assert "\n" not in evaluate.HELP

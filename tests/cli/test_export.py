@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from jde_lightning.cli import main
+from jde_lightning.inference import EmbeddingTable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNTIME = {"numpy", "opencv-python", "onnxruntime", "lap", "pyyaml", "tqdm"}
@@ -90,6 +91,23 @@ def test_cache_needs_no_torch_and_a_checkpoint_says_what_to_do(small_exports, fr
     done = run([sys.executable, "-c", WITHOUT_TORCH, *words, str(small_exports.checkpoint)])
     assert done.returncode == 1
     assert "checkpoints need torch, which is not installed; export the network where it is" in done.stderr
+
+
+def test_embed_needs_no_torch_and_describes_what_the_checkpoint_does(small_exports, frames, tmp_path, capsys):
+    words = ["embed", str(frames), "--conf", "0.3", "--output"]
+    exported = [str(tmp_path / "exported.npz"), "--weights", str(small_exports.dense)]
+    without = WITHOUT_TORCH.replace('"scipy", ', "")  # which finds whom a box is of
+    done = run([sys.executable, "-c", without, *words, *exported])
+    assert done.returncode == 0, done.stderr
+    assert main([*words, str(tmp_path / "torch.npz"), "--weights", str(small_exports.checkpoint)]) == 0
+    found, expected = (EmbeddingTable.open(tmp_path / f"{name}.npz") for name in ("exported", "torch"))
+    assert len(found) == len(expected) > 0
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.1)
+    np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-3)
+    assert found.meta["origin"]["settings"]["backend"] == "onnxruntime"
+    capsys.readouterr()
+    assert main([*words, *exported, "--overwrite", "--boxes", "annotated"]) == 2
+    assert "--boxes annotated needs the network itself, and" in capsys.readouterr().err
 
 
 @pytest.mark.slow

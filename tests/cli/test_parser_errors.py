@@ -34,7 +34,10 @@ LOSS = "--model.reid_loss.init_args"
         ),
         (["--model.scale", "q"], "model.scale: Expected one of ['n', 's', 'm', 'l', 'x']. Got value: q"),
         (["--data.num_workers", "x"], "data.num_workers: Expected a whole number. Got value: x"),
-        (["--model.lr", "3"], "unrecognized arguments: --model.lr 3"),
+        (
+            ["--model.lr", "3"],
+            "--model.lr 3: there is no key model.lr; did you mean model.optimizer.init_args.lr?",
+        ),
     ],
 )
 def test_the_reason_stands_alone(words, expected, tmp_path, capsys):

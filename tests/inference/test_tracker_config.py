@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from jde_lightning.errors import InputError
-from jde_lightning.inference.tracker_config import load_tracker_factory
+from jde_lightning.inference.tracker_config import load_tracker_factory, tracker_spec
 from jde_lightning.tracking import FairMOTTracker, YOLO11JDETracker
 
 
@@ -83,6 +83,32 @@ def test_bytetrack_stays_without_appearance_and_others_lose_it_when_told():
     assert not load_tracker_factory("bytetrack")(30).appearance
     assert load_tracker_factory("low_frame_rate")(3).appearance
     assert not load_tracker_factory("low_frame_rate", appearance=False)(3).appearance
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("track_high_thresh: 0.4\nappearance: false", YOLO11JDETracker), ("conf_thresh: 0.4", FairMOTTracker)],
+)
+def test_parameters_alone_are_of_the_one_tracker_that_has_them(tmp_path, text, kind):
+    tracker = load_tracker_factory(write(tmp_path, text))(25)
+    assert type(tracker) is kind
+    assert tracker_spec(write(tmp_path, text))["class_path"] == f"jde_lightning.tracking.{kind.__name__}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "appearance: false",
+            r"found appearance, which are of several trackers \(.*YOLO11JDETracker.*\); write",
+        ),
+        ("init_args: {track_high_thresh: 0.4}", "found init_args"),
+        ("track_high_thresh: 0.4\ntrack_low: 0.1", "not all of one tracker; write class_path: YOLO11JDETracker"),
+    ],
+)
+def test_what_to_write_around_parameters_alone(tmp_path, text, told):
+    with pytest.raises(InputError, match=told):
+        load_tracker_factory(write(tmp_path, text))
 
 
 @pytest.mark.parametrize(

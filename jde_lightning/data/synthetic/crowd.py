@@ -166,6 +166,7 @@ class SyntheticCrowd:
             logger.info("the synthetic crowd is already in %s", root)
             return
         self._claim(root)
+        logger.warning("renders a synthetic crowd of %d images in %s", self.images, root.resolve())
         with tqdm(total=self.images, desc="rendering the synthetic crowd", unit="image", mininterval=0.5) as progress:
             for split in ("train", "val"):
                 for index in range(self.parameters[f"{split}_sequences"]):
