@@ -148,7 +148,7 @@ def _values(mistaken: npt.NDArray[np.float64], found: npt.NDArray[np.float64]) -
 def _histograms(gallery: Gallery, block: slice, similarity: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Count the cosines of a block of rows with all rows after them, so that every pair is counted from one side only.
 
-    Counting it from both sides and halving would lose pairs: the two products of a pair may differ in their last bit and
+    Counting it from both sides and halving would lose pairs: the two products of a pair may differ in the last bit and
     fall into neighbouring bins.
 
     Args:
