@@ -6,6 +6,7 @@ Nothing heavy is imported before a verb is chosen, so that ``jde-lightning --hel
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -58,10 +59,14 @@ def main(args: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     try:
         return _dispatch(words)
-    except (InputError, OSError) as error:
+    except InputError as error:
         if debug:
             raise
         return _fail(words, str(error), 2 if isinstance(error, UsageError) else 1)
+    except OSError as error:
+        if debug:
+            raise
+        return _fail(words, _system_error(error), 1)
     except KeyboardInterrupt:
         return _fail(words, "interrupted", 130)
     except SystemExit as end:
@@ -159,6 +164,22 @@ def _overview() -> str:
             "",
         ]
     )
+
+
+def _system_error(error: OSError) -> str:
+    """Name the file first, as our own messages do, then what the system says, and where it is plain the fix."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    fix = ""
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        fix = "; a file is where a folder is needed: move it, or name another folder"
+    elif isinstance(error, IsADirectoryError):
+        fix = "; a folder is where a file is needed: name a file in it, or another one"
+    elif isinstance(error, PermissionError):
+        fix = "; may this user read it, and write into its folder?"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "; make room, or write to another disk"
+    return f"{error.filename}: {error.strerror.lower()}{fix}"
 
 
 def _fail(words: list[str], message: str, code: int) -> int:

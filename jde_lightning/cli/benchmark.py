@@ -78,9 +78,10 @@ def run(args: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
-        InputError: if source, weights, tracker or a value cannot be used, or the peer fails.
+        InputError: if source, weights or tracker cannot be used, or the peer fails.
+        UsageError: if a value cannot be used.
     """
-    from jde_lightning.errors import InputError
+    from jde_lightning.errors import UsageError
     from jde_lightning.files import written_whole
     from jde_lightning.inference.environment import describe_environment
     from jde_lightning.inference.kept_memory import keep_freed_memory
@@ -92,10 +93,10 @@ def run(args: argparse.Namespace) -> int:
     for name in ("frames", "repeats", "batch_size"):
         if getattr(args, name) < 1:
             msg = f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)}"
-            raise InputError(msg)
+            raise UsageError(msg)
     if args.vs and args.vs_weights is None and args.weights.suffix.lower() == ".onnx":
         msg = f"--vs {args.vs} runs a checkpoint, and {args.weights} is an exported network: give --vs-weights FILE"
-        raise InputError(msg)
+        raise UsageError(msg)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         whole, path = _open(args.source, args.frames, folder)

@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 
@@ -70,6 +71,37 @@ def test_an_input_error_is_one_line_and_debug_shows_the_traceback(capsys, tmp_pa
     assert "nowhere" in error
     with pytest.raises(Exception, match="nowhere"):
         main([*words, "--debug"])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            FileExistsError(17, "File exists", "out"),
+            "out: file exists; a file is where a folder is needed",
+        ),
+        (
+            NotADirectoryError(20, "Not a directory", "out/a"),
+            "out/a: not a directory; a file is where a folder",
+        ),
+        (IsADirectoryError(21, "Is a directory", "out"), "out: is a directory; a folder is where a file is needed"),
+        (
+            PermissionError(13, "Permission denied", "/x"),
+            "/x: permission denied; may this user read it",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device", "a.txt"), "a.txt: no space left on device; make room, or"),
+        (OSError(errno.EIO, "Input/output error", "a.txt"), "a.txt: input/output error"),
+        (OSError("something"), "something"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_of_the_system_names_the_file_and_a_fix(monkeypatch, capsys, error, expected):
+    def fail(words):
+        raise error
+
+    monkeypatch.setattr("jde_lightning.cli._dispatch", fail)
+    assert main(["track"]) == 1
+    assert capsys.readouterr().err.startswith(f"jde-lightning track: error: {expected}")
 
 
 def test_wrong_option_of_an_own_verb_is_wrong_usage(capsys):
