@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except InputError as error:
         if debug:
             raise
-        return _fail(words, str(error), 2 if isinstance(error, UsageError) else 1)
+        return _fail(words, _without_traceback(error), 2 if isinstance(error, UsageError) else 1)
     except OSError as error:
         if debug:
             raise
@@ -81,7 +82,8 @@ def main(args: Sequence[str] | None = None) -> int:
         if debug:
             raise
         where = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"{type(error).__name__}: {error} (at {where.name}, line {where.lineno}; --debug shows the traceback)"
+        told = _without_traceback(error)
+        text = f"{type(error).__name__}: {told} (at {where.name}, line {where.lineno}; --debug shows the traceback)"
         return _fail(words, text, 1)
 
 
@@ -166,10 +168,20 @@ def _overview() -> str:
     )
 
 
+def _without_traceback(error: Exception) -> str:
+    """The message of an error; of one that torch brought from a worker process, only what the error there said."""
+    text = str(error)
+    if "Original Traceback (most recent call last):" not in text:
+        return text
+    # the last frame of the traceback is indented; what follows it is the error, "module.Class: message"
+    told = re.split(r"(?m)^  File .*\n(?: .*\n)*", text)[-1]
+    return told.partition(": ")[2] or told
+
+
 def _system_error(error: OSError) -> str:
     """Name the file first, as our own messages do, then what the system says, and where it is plain the fix."""
     if error.filename is None or error.strerror is None:
-        return str(error)
+        return _without_traceback(error)
     fix = ""
     if isinstance(error, (FileExistsError, NotADirectoryError)):
         fix = "; a file is where a folder is needed: move it, or name another folder"

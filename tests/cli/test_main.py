@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from jde_lightning.cli import main
+from jde_lightning.errors import InputError
 
 VERBS = [
     "fit",
@@ -102,6 +103,46 @@ def test_an_error_of_the_system_names_the_file_and_a_fix(monkeypatch, capsys, er
     monkeypatch.setattr("jde_lightning.cli._dispatch", fail)
     assert main(["track"]) == 1
     assert capsys.readouterr().err.startswith(f"jde-lightning track: error: {expected}")
+
+
+def _raised_in_a_worker(error):
+    """The error as torch's loader raises it in the main process."""
+    from torch._utils import ExceptionWrapper
+
+    try:
+        raise error
+    except Exception:
+        wrapped = ExceptionWrapper(where="in DataLoader worker process 0")
+    try:
+        wrapped.reraise()
+    except Exception as arrived:
+        return arrived
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            InputError("a.jpg: 3x4 pixels where the annotations say 5x6"),
+            "a.jpg: 3x4 pixels where the annotations say 5x6",
+        ),
+        (OSError("the disk: is gone"), "the disk: is gone"),
+        (RuntimeError("first\nsecond: line"), "RuntimeError: first second: line (at "),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_in_a_worker_is_told_as_one_in_the_main_process(monkeypatch, capsys, error, expected):
+    arrived = _raised_in_a_worker(error)
+    assert "Original Traceback" in str(arrived)
+
+    def fail(words):
+        raise arrived
+
+    monkeypatch.setattr("jde_lightning.cli._dispatch", fail)
+    assert main(["fit"]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(f"jde-lightning fit: error: {expected}")
+    assert "Traceback" not in line
 
 
 def test_wrong_option_of_an_own_verb_is_wrong_usage(capsys):
