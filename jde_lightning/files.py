@@ -85,7 +85,8 @@ def read_yaml(path: Path, expected: str) -> dict[str, Any]:
         msg = f"{path}: no YAML ({yaml_problem(error)}); expected {expected}"
         raise InputError(msg) from error
     if not isinstance(content, dict):
-        msg = f"{path}: found {str(content)[:40]!r}, expected {expected}"
+        found = "nothing" if content is None else repr(str(content)[:40])
+        msg = f"{path}: found {found}, expected {expected}"
         raise InputError(msg)
     return content
 

@@ -81,8 +81,11 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        where = traceback.extract_tb(error.__traceback__)[-1]
         told = _without_traceback(error)
+        if type(error).__name__ == "MisconfigurationException":  # Lightning's; to import it for this would be slow
+            hint = "; --trainer.accelerator cpu does without" if "gpu backend" in told else ""
+            return _fail(words, f"{told.rstrip('.!')}{hint}", 2)
+        where = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {told} (at {where.name}, line {where.lineno}; --debug shows the traceback)"
         return _fail(words, text, 1)
 

@@ -244,6 +244,14 @@ def test_unknown_values_and_keys_are_one_line_that_names_them(folder, capsys, wo
         (["--data.batch_size", "0"], 2, "data.batch_size must be at least 1, got 0"),
         (["--model.embed_dim", "0"], 2, "embed_dim must be at least 1, got 0"),
         (["--model.frozen_layers", "99"], 2, "frozen_layers is 99"),
+        pytest.param(
+            ["--trainer.accelerator", "gpu"],
+            2,
+            "error: No supported gpu backend found; --trainer.accelerator cpu does without",
+            marks=pytest.mark.skipif(
+                torch.cuda.is_available() or torch.backends.mps.is_available(), reason="has a GPU"
+            ),
+        ),
     ],
 )
 def test_missing_files_and_bad_values_fail_with_one_line(folder, capsys, words, code, expected):
