@@ -36,7 +36,7 @@ from jde_lightning.data.shared_cache import SharedTileCache, memory_folder
 from jde_lightning.data.summary import describe, summarize
 from jde_lightning.data.synthetic import SyntheticCrowd
 from jde_lightning.data.workers import start_worker
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, UsageError
 from jde_lightning.files import written_whole
 from jde_lightning.structures import Batch, IntArray, Role
 
@@ -149,21 +149,21 @@ class JDEDataModule(pl.LightningDataModule):
         ):
             if value < least:
                 msg = f"data.{name} must be at least {least}, got {value}"
-                raise InputError(msg)
+                raise UsageError(msg)
         val_image_size = image_size if val_image_size is None else val_image_size
         for name, value in (("image_size", image_size), ("val_image_size", val_image_size)):
             if value % 32 or value <= 0:
                 msg = f"data.{name} must be a positive multiple of 32, got {value}"
-                raise InputError(msg)
+                raise UsageError(msg)
         if cache not in ("none", "worker", "shared"):
             msg = f"data.cache is {cache!r}, expected none, worker or shared"
-            raise InputError(msg)
+            raise UsageError(msg)
         if identities not in ("per_box", "linked"):
             msg = f"data.identities is {identities!r}, expected per_box or linked"
-            raise InputError(msg)
+            raise UsageError(msg)
         if ambiguity not in ("sequence", "chain"):
             msg = f"data.ambiguity is {ambiguity!r}, expected sequence or chain"
-            raise InputError(msg)
+            raise UsageError(msg)
         self.root = Path(root).expanduser()
         self.readers = {
             "train": train or [],
@@ -435,7 +435,7 @@ class JDEDataModule(pl.LightningDataModule):
         readers = self.readers[split]
         if not readers:
             msg = f"data.{split} names no reader; give a list such as [{{class_path: MOTChallenge}}]"
-            raise InputError(msg)
+            raise UsageError(msg)
         index = self._cache.index(readers, self.root, self.class_names, progress=self._rank == 0)
         if self._rank == 0:
             _LOG.info("%s: %s", split, describe(index))

@@ -82,13 +82,25 @@ def read_yaml(path: Path, expected: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        msg = f"{path}: no YAML ({reason}); expected {expected}"
+        msg = f"{path}: no YAML ({yaml_problem(error)}); expected {expected}"
         raise InputError(msg) from error
     if not isinstance(content, dict):
-        msg = f"{path}: found {str(content)[:40]!r}, expected {expected}"
+        found = "nothing" if content is None else repr(str(content)[:40])
+        msg = f"{path}: found {found}, expected {expected}"
         raise InputError(msg)
     return content
+
+
+def yaml_problem(error: Exception) -> str:
+    """What is wrong with a file that is no YAML, and in which line, in a few words.
+
+    Args:
+        error: what PyYAML raised, or reading the text.
+    """
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', None) or 'cannot be read'}"
 
 
 def _flush(path: Path) -> None:

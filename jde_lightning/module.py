@@ -13,7 +13,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import nn
 
 from jde_lightning import __version__
-from jde_lightning.errors import InputError, NonFiniteError
+from jde_lightning.errors import InputError, NonFiniteError, UsageError
 from jde_lightning.files import written_whole
 from jde_lightning.losses.checks import NonFiniteEmbeddingsError
 from jde_lightning.losses.joint import JDELoss
@@ -350,7 +350,7 @@ class JDEModule(pl.LightningModule):
         trained = {name: id(parameters[name]) not in kept for name in self._trainable}
         if not any(trained.values()):
             msg = "it leaves nothing to train: freeze fewer layers or branches"
-            raise InputError(msg)
+            raise UsageError(msg)
         changed = False
         for name, trains in trained.items():
             if parameters[name].requires_grad != trains:
@@ -402,7 +402,7 @@ class JDEModule(pl.LightningModule):
                 f"frozen_layers is {num_layers} and frozen_branches {list(branch_names)}; expected 0 to "
                 f"{len(layers) - 1} layers and some of {', '.join(branches)}"
             )
-            raise InputError(msg)
+            raise UsageError(msg)
         return layers[:num_layers] + [branches[name] for name in branch_names]
 
     def _training_length(self) -> tuple[int, int]:
@@ -411,7 +411,7 @@ class JDEModule(pl.LightningModule):
         epochs = self.trainer.max_epochs or 1
         if epochs < 0 or total == float("inf"):
             msg = "the learning rate decays to the last epoch: set trainer.max_epochs (or trainer.max_steps)"
-            raise InputError(msg)
+            raise UsageError(msg)
         return max(int(total) // epochs, 1), epochs
 
     def _make_optimizer(self, iterations: int) -> torch.optim.Optimizer:
@@ -449,7 +449,7 @@ def _make_weighting(name: str) -> FixedWeights | UncertaintyWeights:
     weightings = {"fixed": FixedWeights, "uncertainty": UncertaintyWeights}
     if name not in weightings:
         msg = f"unknown loss_weighting {name!r}; choose one of {', '.join(weightings)}"
-        raise InputError(msg)
+        raise UsageError(msg)
     return weightings[name]()
 
 

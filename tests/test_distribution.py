@@ -1,6 +1,9 @@
 """What a wheel and a source distribution hold, and that the installed package does not need the repository."""
 
+import email
 import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -107,6 +110,33 @@ def test_source_distribution_holds_what_tests_and_documentation_need(built):
 def test_index_would_take_both(built):
     out = run("-m", "twine", "check", "--strict", *built.iterdir(), cwd=built)
     assert out.count("PASSED") == 2
+
+
+def test_description_leads_to_nothing_that_an_index_has_not(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        description = email.message_from_bytes(archive.read(name)).get_payload(decode=True).decode()
+    assert "## Four ways to go on" in description
+    links = re.findall(r"\]\(([^)]+)\)", description)
+    assert "https://arxiv.org/abs/2501.13710" in links
+    assert [link for link in links if not link.startswith("https://")] == []
+
+
+@pytest.mark.parametrize(
+    ("repository", "expected"),
+    [
+        ("", "# x\n\na [b](https://c/d.md), e, [f](#g)\n"),
+        (
+            "https://github.com/o/x/",
+            "# x\n\n![p](https://github.com/o/x/raw/HEAD/docs/p.webp)\n\na [b](https://c/d.md), "
+            "[e](https://github.com/o/x/blob/HEAD/docs/e.md#h), [f](#g)\n",
+        ),
+    ],
+)
+def test_links_into_the_repository_become_absolute_or_text(repository, expected):
+    setup = runpy.run_path(str(ROOT / "setup.py"), run_name="not a build")
+    readme = "# x\n\n![p](docs/p.webp)\n\na [b](https://c/d.md), [e](docs/e.md#h), [f](#g)\n"
+    assert setup["long_description"](readme, repository) == expected
 
 
 def test_installed_package_finds_its_configurations_from_anywhere(installed, tmp_path):

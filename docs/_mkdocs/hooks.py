@@ -26,6 +26,10 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         **api_reference.pages(),
         **repository_pages.pages(),
     }
+    index = files.get_file_from_path("reference/README.md")
+    if index is not None:
+        files.remove(index)
+        generated[index.src_uri] = repository_pages.with_pages_below(index.content_string, index.src_uri, generated)
     for uri, content in generated.items():
         files.append(File.generated(config, uri, content=content))
     return files

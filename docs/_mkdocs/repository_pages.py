@@ -56,6 +56,23 @@ def relink(markdown: str, uri: str, known: set[str]) -> str:
     return _LINK.sub(replace, markdown)
 
 
+def with_pages_below(markdown: str, uri: str, generated: dict[str, str]) -> str:
+    """Add to an overview that is a file of the repository links to the pages that only the site has.
+
+    Args:
+        markdown: the overview.
+        uri: its place in the site.
+        generated: the pages by their place; those in the folder of the overview are named by their headings.
+    """
+    folder = posixpath.dirname(uri)
+    links = [
+        f"* [{content.splitlines()[0].removeprefix('# ')}]({posixpath.relpath(place, folder)})"
+        for place, content in generated.items()
+        if place.startswith(f"{folder}/")
+    ]
+    return "\n".join([markdown.rstrip(), "", "## Pages", "", *links, ""])
+
+
 def check_local(output: str, uri: str) -> str:
     """Hold the site to its own files, so that it can be read without network and tells nobody who reads it.
 

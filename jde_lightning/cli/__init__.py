@@ -5,6 +5,8 @@ Nothing heavy is imported before a verb is chosen, so that ``jde-lightning --hel
 
 from __future__ import annotations
 
+import errno
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -57,10 +59,14 @@ def main(args: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     try:
         return _dispatch(words)
-    except (InputError, OSError) as error:
+    except InputError as error:
         if debug:
             raise
-        return _fail(words, str(error), 2 if isinstance(error, UsageError) else 1)
+        return _fail(words, _without_traceback(error), 2 if isinstance(error, UsageError) else 1)
+    except OSError as error:
+        if debug:
+            raise
+        return _fail(words, _system_error(error), 1)
     except KeyboardInterrupt:
         return _fail(words, "interrupted", 130)
     except SystemExit as end:
@@ -74,8 +80,12 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
+        told = _without_traceback(error)
+        if type(error).__name__ == "MisconfigurationException":  # Lightning's; to import it for this would be slow
+            hint = "; --trainer.accelerator cpu does without" if "gpu backend" in told else ""
+            return _fail(words, f"{told.rstrip('.!')}{hint}", 2)
         where = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"{type(error).__name__}: {error} (at {where.name}, line {where.lineno}; --debug shows the traceback)"
+        text = f"{type(error).__name__}: {told} (at {where.name}, line {where.lineno}; --debug shows the traceback)"
         return _fail(words, text, 1)
 
 
@@ -198,6 +208,32 @@ def _overview() -> str:
             "",
         ]
     )
+
+
+def _without_traceback(error: Exception) -> str:
+    """The message of an error; of one that torch brought from a worker process, only what the error there said."""
+    text = str(error)
+    if "Original Traceback (most recent call last):" not in text:
+        return text
+    # the last frame of the traceback is indented; what follows it is the error, "module.Class: message"
+    told = re.split(r"(?m)^  File .*\n(?: .*\n)*", text)[-1]
+    return told.partition(": ")[2] or told
+
+
+def _system_error(error: OSError) -> str:
+    """Name the file first, as our own messages do, then what the system says, and where it is plain the fix."""
+    if error.filename is None or error.strerror is None:
+        return _without_traceback(error)
+    fix = ""
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        fix = "; a file is where a folder is needed: move it, or name another folder"
+    elif isinstance(error, IsADirectoryError):
+        fix = "; a folder is where a file is needed: name a file in it, or another one"
+    elif isinstance(error, PermissionError):
+        fix = "; may this user read it, and write into its folder?"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "; make room, or write to another disk"
+    return f"{error.filename}: {error.strerror.lower()}{fix}"
 
 
 def _fail(words: list[str], message: str, code: int) -> int:

@@ -85,18 +85,19 @@ def run(args: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
-        InputError: if source, weights, tracker or a value cannot be used, or the peer fails.
+        InputError: if source, weights or tracker cannot be used, or the peer fails.
+        UsageError: if a value cannot be used.
     """
-    from jde_lightning.errors import InputError
+    from jde_lightning.errors import UsageError
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     for name in ("frames", "repeats", "batch_size"):
         if getattr(args, name) < 1:
             msg = f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)}"
-            raise InputError(msg)
+            raise UsageError(msg)
     if args.vs and args.vs_weights is None and args.weights.suffix.lower() == ".onnx":
         msg = f"--vs {args.vs} runs a checkpoint, and {args.weights} is an exported network: give --vs-weights FILE"
-        raise InputError(msg)
+        raise UsageError(msg)
     check_weights(args.weights)
     if args.vs_weights is not None:
         check_weights(args.vs_weights)

@@ -12,6 +12,10 @@ _CONTEXT = re.compile(
     r"|Expected a path but "
 )
 _CLASS = re.compile(r"(?:Problem with given class_path |class_path=)'([\w.]+)'")
+_CALLABLE = re.compile(r"Type (?:collections\.abc|typing)\.Callable\[.*\] expects a function or a callable class: (.*)")
+_NO_CLASS_YET = re.compile(
+    r"Dict must include a class_path and optionally init_args, but got NestedArg\(key='([\w.]+)'"
+)
 _OPTION = re.compile(r"Option '([\w.]+)' is not accepted")
 _NO_CLASS = re.compile(r"Expected a dot import path string: (\S+)")
 _CLASSES_IN = (
@@ -40,7 +44,12 @@ def in_plain_words(text: str) -> str:
             class_path = names[0]
         if not line or _CONTEXT.match(line) or line.startswith("Problem with given class_path"):
             continue
-        if option := _OPTION.search(line):
+        if named := _CALLABLE.match(line):
+            line = named[1]
+        if setting := _NO_CLASS_YET.match(line):
+            first = f"name the class first, as in --{'.'.join(keys)} CLASS"
+            line = f"{setting[1]} is a setting of a class that is not named; {first}"
+        elif option := _OPTION.search(line):
             line = _unknown_option(option[1], class_path)
         elif name := _NO_CLASS.match(line):
             line = _unknown_class(name[1])

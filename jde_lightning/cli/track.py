@@ -90,16 +90,17 @@ def run(args: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
-        InputError: if source, weights, tracker or a value cannot be used.
+        InputError: if source, weights or tracker cannot be used.
+        UsageError: if a value cannot be used.
     """
-    from jde_lightning.errors import InputError
+    from jde_lightning.errors import UsageError
     from jde_lightning.inference.sources import open_sources
     from jde_lightning.inference.tracker_config import load_tracker_factory
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     if args.batch_size < 1:
         msg = f"--batch-size must be at least 1, got {args.batch_size}"
-        raise InputError(msg)
+        raise UsageError(msg)
     sources = open_sources(args.source, args.split, args.half_convention, args.fps, args.reconnect)
     check_weights(args.weights)
     # The tracker's file is checked before the network is loaded, which takes longer.

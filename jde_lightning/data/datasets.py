@@ -135,7 +135,7 @@ class MosaicDataset(Dataset[TrainingSample]):
         self.fused = fused
         self._painter = FusedPainter(image_size) if fused else UnfusedPainter(image_size)
         self._colors = ColorChanger()
-        self._unreadable = UnreadableImages()
+        self._unreadable = UnreadableImages(len(index))
         self._memory = BatchMemory()
         self._decoder = Decoder()
         ignored = (index.roles == Role.IGNORE) | (index.roles == Role.POSITIVE)
@@ -309,7 +309,7 @@ class FrameDataset(Dataset[FrameSample]):
         self.image_size = image_size
         self.stride = stride
         self.square = square
-        self._unreadable = UnreadableImages()
+        self._unreadable = UnreadableImages(len(index))
 
     def __len__(self) -> int:
         """Number of frames."""

@@ -186,7 +186,8 @@ def read_cache(path: Path, weights: Path | None = None, settings: Mapping[str, A
     except InputError:
         raise
     except _UNREADABLE as error:
-        reason = " ".join(str(error).split())[:120]
+        # numpy takes what is no archive for a pickle, and advises to load it unsafely
+        reason = "no .npz file" if "pickle" in str(error) else " ".join(str(error).split())[:120]
         msg = f"{path}: truncated, or no cache of detections ({reason}); write it again with `jde-lightning cache`"
         raise InputError(msg) from error
     _check_origin(path, cache.origin, weights, settings or {})

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jde_lightning.errors import InputError
+from jde_lightning.errors import UsageError
 
 DEFAULT_FRAME_RATE = 30.0
 _HIGHEST_FRAME_RATE = 1000.0
@@ -65,9 +65,9 @@ def check_frame_rate(rate: float) -> float:
     """Return a frame rate that a user gave.
 
     Raises:
-        InputError: if it is not above 0 and at most 1000 frames per second.
+        UsageError: if it is not above 0 and at most 1000 frames per second.
     """
     if not plausible_frame_rate(rate):
         msg = f"--fps must be above 0 and at most {_HIGHEST_FRAME_RATE:g} frames per second, got {rate:g}"
-        raise InputError(msg)
+        raise UsageError(msg)
     return float(rate)

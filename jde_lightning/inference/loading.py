@@ -50,6 +50,9 @@ def load_network(path: Path, scale: Scale | None = None) -> LoadedNetwork:
     Raises:
         InputError: if the file is missing or holds something else.
     """
+    if path.is_dir():
+        msg = f"{path}: is a folder; expected a checkpoint such as {path / 'last.ckpt'}"
+        raise InputError(msg)
     if not path.is_file():
         msg = f"{path}: no such weights file; expected a checkpoint such as runs/version_0/checkpoints/last.ckpt"
         raise InputError(msg)
@@ -61,7 +64,7 @@ def _own_checkpoint(path: Path) -> dict[str, Any] | None:
     """Read a checkpoint of this package; ``None`` if the file is of somebody else."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, pickle.UnpicklingError):
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, pickle.UnpicklingError):
         return None  # pickled modules of ultralytics, or no checkpoint at all: read_checkpoint tells them apart
     ours = isinstance(content, dict) and isinstance(content.get("state_dict"), dict) and "jde_lightning" in content
     return content if ours else None

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, UsageError
 from jde_lightning.files import written_whole
 from jde_lightning.inference.cache import file_sha256
 from jde_lightning.inference.export_facts import ExportFacts
@@ -94,7 +94,7 @@ def export_onnx(
     _check_packages()
     if output.suffix.lower() != ".onnx":
         msg = f"{output}: an exported network is a .onnx file; call it {output.name}.onnx"
-        raise InputError(msg)
+        raise UsageError(msg)
     if suppression is not None:
         check_options(_DEFAULT_SIZE, *suppression)
     loaded = load_network(weights, scale)

@@ -235,6 +235,9 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        msg = f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); expected auto, cpu, cuda or cuda:0"
+        # of a name that it does not know, torch lists all that it has ever heard of
+        first = str(error).splitlines()[0]
+        why = "there is no such device" if first.startswith("Expected one of") else first
+        msg = f"device {name!r} cannot be used here ({why}); expected auto, cpu, cuda or cuda:0"
         raise InputError(msg) from error
     return device

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jde_lightning.data.images import IMAGE_SUFFIXES, decode
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, UsageError
 from jde_lightning.inference.frames import DEFAULT_FRAME_RATE, Frame, FrameSource, check_frame_rate
 from jde_lightning.inference.live_source import LiveSource
 from jde_lightning.inference.video_source import VideoSource, open_capture, told_frame_rate, told_length
@@ -121,7 +121,7 @@ def open_sources(
         check_frame_rate(frame_rate)
     if reconnects < 0:
         msg = f"--reconnect must be at least 0, got {reconnects}"
-        raise InputError(msg)
+        raise UsageError(msg)
     path = Path(source).expanduser()
     sequences = _sequence_folders(path) if path.is_dir() else []
     if sequences:

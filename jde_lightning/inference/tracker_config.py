@@ -15,6 +15,7 @@ import yaml
 
 import jde_lightning.tracking
 from jde_lightning.errors import InputError
+from jde_lightning.files import yaml_problem
 from jde_lightning.inference.typed_arguments import typed_arguments
 from jde_lightning.packaged_configs import find_config
 from jde_lightning.structures import Detections, Tracks
@@ -141,7 +142,7 @@ def _read_yaml(path: Path) -> tuple[type[Any], dict[str, Any]]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"{path}: not a YAML file: {' '.join(str(error).split())}"
+        msg = f"{path}: not a YAML file ({yaml_problem(error)}); expected the keys class_path and init_args"
         raise InputError(msg) from error
     return _checked_spec(_with_class(content, str(path)), str(path))
 

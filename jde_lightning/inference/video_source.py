@@ -125,8 +125,12 @@ def open_capture(source: str | int) -> cv2.VideoCapture:
     """
     capture = try_capture(source)
     if not capture.isOpened():
-        what = f"camera {source}" if isinstance(source, int) else source
-        msg = f"{what}: cannot be opened as a video; a file may be damaged or its codec unknown to OpenCV"
+        if isinstance(source, int):
+            msg = f"camera {source}: cannot be opened; is it connected (the first is 0), and free?"
+        elif "://" in source:
+            msg = f"{source}: cannot be opened as a video; does the address answer, and is it that of a video?"
+        else:
+            msg = f"{source}: cannot be opened as a video; the file is damaged, or its codec unknown to OpenCV"
         raise InputError(msg)
     return capture
 

@@ -47,7 +47,7 @@ def read_seqinfo(path: Path) -> SequenceInfo:
     """
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"))
+        parser.read_string(path.read_text(encoding="utf-8-sig"), source=path.name)
     except configparser.Error as error:
         msg = f"{path}: not an INI file ({' '.join(str(error).split())}); expected a section [Sequence] with seqLength"
         raise InputError(msg) from error

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, UsageError
 from jde_lightning.files import written_whole
 from jde_lightning.metrics.mot_challenge import PARTIAL, MOTRows, parse_results, partial_hint
 
@@ -145,7 +145,7 @@ def write_submission(submission: Submission, path: Path) -> None:
         raise InputError(msg)
     if path.suffix.lower() != ".zip":
         msg = f"{path}: the server takes .zip files only; call it {path.stem}.zip"
-        raise InputError(msg)
+        raise UsageError(msg)
     texts = {name: result.text for result in submission.results for name in result.names}
     with written_whole(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in submission.file_names:

@@ -114,7 +114,7 @@ def pair_histograms(embeddings: Any, identities: Any, bins: int = 128, block_siz
     """
     embeddings, identities, note = usable(embeddings, identities)
     gallery = to_gallery(embeddings, identities)
-    counts = _count_pairs(gallery, block_size) // 2  # each pair was counted from both of its rows
+    counts = _count_pairs(gallery, block_size)
     distances = np.linspace(2, 0, _BINS)
     coarse = np.minimum((distances * (bins / 2)).astype(np.int64), bins - 1)
     same, different = (np.bincount(coarse, fine, minlength=bins).astype(np.int64) for fine in counts)
@@ -122,7 +122,7 @@ def pair_histograms(embeddings: Any, identities: Any, bins: int = 128, block_siz
 
 
 def _count_pairs(gallery: Gallery, block_size: int) -> npt.NDArray[np.int64]:
-    """Count the pairs of two rows, from both of them, by cosine: ``(2, _BINS)`` of the same, of different identities.
+    """Count each pair of two rows once, by its cosine: ``(2, _BINS)`` of the same and of different identities.
 
     The bins begin with a cosine of -1 and end with 1.
     """
@@ -146,7 +146,10 @@ def _values(mistaken: npt.NDArray[np.float64], found: npt.NDArray[np.float64]) -
 
 
 def _histograms(gallery: Gallery, block: slice, similarity: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Count the cosines of a block of rows with all other rows.
+    """Count the cosines of a block of rows with all rows after them, so that every pair is counted from one side only.
+
+    Counting it from both sides and halving would lose pairs: the two products of a pair may differ in the last bit and
+    fall into neighbouring bins.
 
     Args:
         gallery: all rows.
@@ -160,11 +163,11 @@ def _histograms(gallery: Gallery, block: slice, similarity: npt.NDArray[Any]) ->
     similarity += 1
     similarity *= (_BINS - 1) / 2
     bins = np.rint(similarity).astype(np.int32)
-    every = np.bincount(bins.ravel(), minlength=_BINS)
     rows = np.arange(block.start, block.stop)
+    inside = bins[:, block][np.triu_indices(len(rows), 1)]
+    every = np.bincount(inside, minlength=_BINS) + np.bincount(bins[:, block.stop :].ravel(), minlength=_BINS)
     own = gallery.groups[block]
-    starts, stops = gallery.starts[own], gallery.starts[own] + gallery.counts[own]
-    segments = [bins[row - block.start, start:stop] for row, start, stop in zip(rows, starts, stops, strict=True)]
+    stops = gallery.starts[own] + gallery.counts[own]
+    segments = [bins[row - block.start, row + 1 : stop] for row, stop in zip(rows, stops, strict=True)]
     within = np.bincount(np.concatenate(segments), minlength=_BINS)
-    itself = np.bincount(bins[rows - block.start, rows], minlength=_BINS)
-    return np.stack([within - itself, every - within])
+    return np.stack([within, every - within])

@@ -61,6 +61,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         InputError: if the file is missing, unreadable, or holds no YOLO network.
     """
     path = Path(path)
+    if path.is_dir():
+        msg = f"{path}: is a folder; give the path of the checkpoint in it"
+        raise InputError(msg)
     if not path.is_file():
         msg = f"{path}: no such weights file; give the path of a downloaded checkpoint (nothing is downloaded for you)"
         raise InputError(msg)
@@ -68,7 +71,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     tensors, names = _find_weights(content)
     prefixes = [name.removesuffix(FIRST_TENSOR) for name in tensors if name.endswith(FIRST_TENSOR)]
     if not prefixes:
-        msg = f"{path}: holds no YOLO11 weights (no tensor named {FIRST_TENSOR} among {len(tensors)} tensors)"
+        found = f"{path}: holds no YOLO11 weights (no tensor named {FIRST_TENSOR} among {len(tensors)} tensors)"
+        msg = f"{found}; expected a checkpoint of `fit`, or weights of Ultralytics or of the authors"
         raise InputError(msg)
     prefix = min(prefixes, key=len)
     return Checkpoint({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}, names)
@@ -85,9 +89,13 @@ def _read(path: Path) -> Any:
             msg = f"{path}: an exported network; here the checkpoint is needed that it was made of"
             raise InputError(msg) from error
         first = (str(error).strip().splitlines() or [""])[0]
-        # torch advises to load it unsafely, and some pickles fail with a bare number.
-        told = "weights_only" not in first and " " in first
-        msg = f"{path}: not a readable PyTorch checkpoint ({first if told else type(error).__name__})"
+        # torch advises to load it unsafely; some pickles fail with a bare number, and cut files with "Invalid argument"
+        told = "weights_only" not in first and " " in first and not isinstance(error, OSError)
+        why = first if told else type(error).__name__
+        size = path.stat().st_size
+        msg = (
+            f"{path}: not a readable PyTorch checkpoint ({why}; {size:,} bytes); is it whole? Copy or download it again"
+        )
         raise InputError(msg) from error
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from jde_lightning._ultralytics import Conv, Detect, DetectionModel, initialize_weights
-from jde_lightning.errors import InputError
+from jde_lightning.errors import InputError, UsageError
 from jde_lightning.models.architecture import Scale, yolo11
 from jde_lightning.models.decode import EMBEDDING_POOLINGS, EmbeddingPooling, decode
 from jde_lightning.models.head import JDEHead, LateMaps, RawMaps
@@ -49,7 +49,7 @@ class YOLO11JDE(nn.Module):
         loaded_from: the file of :meth:`load_weights`; ``None`` while the weights are random or came otherwise.
 
     Raises:
-        InputError: if the scale, the kind of the branch or the pooling is unknown.
+        InputError: if the scale, the kind of the branch or the pooling is unknown, or a number is below 1.
     """
 
     def __init__(
@@ -62,6 +62,10 @@ class YOLO11JDE(nn.Module):
         embedding_pooling: EmbeddingPooling = "best",
     ) -> None:
         super().__init__()
+        for name, value in (("num_classes", num_classes), ("embed_dim", embed_dim)):
+            if value < 1:
+                msg = f"{name} must be at least 1, got {value}"
+                raise UsageError(msg)
         if embedding_pooling not in EMBEDDING_POOLINGS:
             known = ", ".join(EMBEDDING_POOLINGS)
             msg = f"unknown embedding_pooling {embedding_pooling!r}; choose one of {known}"

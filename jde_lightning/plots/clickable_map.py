@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from jde_lightning.plots.canvas import Picture
-from jde_lightning.plots.colors import identity_color
 from jde_lightning.plots.sprites import sprite_sheet
 
 _TILE = 80
@@ -101,7 +100,7 @@ def interactive_embedding_map(
     Raises:
         ValueError: if the lengths differ.
     """
-    import plotly.graph_objects as go  # only where it is used: figures of matplotlib do without
+    from jde_lightning.plots.interactive import embedding_map  # Plotly only where it is used
 
     points, identities = np.asarray(points, float), np.asarray(identities)
     if not points.shape[:1] == identities.shape == (len(crops),) == (len(texts),):
@@ -124,14 +123,11 @@ def interactive_embedding_map(
         "neighbours": None if neighbours is None else np.asarray(neighbours).tolist(),
         "distances": None if distances is None else np.asarray(distances, float).round(4).tolist(),
     }
-    figure = go.Figure(layout=_layout())
     # whoever has no identity lies below the others
     order = np.argsort(identities >= 0, kind="stable")
-    marker = {"size": 8, "color": [_css(int(identities[row])) for row in order], "line": {"width": 0.5}}
-    figure.add_scatter(
-        x=points[order, 0], y=points[order, 1], mode="markers", marker=marker, customdata=order,
-        text=[texts[row] for row in order], hoverinfo="text",
-    )  # fmt: skip
+    figure = embedding_map({"map": points[order]}, identities[order])
+    figure.update_traces(customdata=order, text=[texts[row] for row in order], hoverinfo="text")
+    figure.update_layout(height=None)  # that of the element
     plot = figure.to_html(
         full_html=False, include_plotlyjs=with_library, div_id=f"{number}-plot",
         default_height="100%", default_width="100%", config={"displaylogo": False, "responsive": True},
@@ -147,31 +143,12 @@ def interactive_embedding_map(
     )
 
 
-def _layout() -> dict[str, Any]:
-    """A map without numbers: the places of a projection have no unit."""
-    axis = {"showticklabels": False, "zeroline": False, "title": None}
-    return {
-        "template": "plotly_white",
-        "xaxis": axis,
-        "yaxis": axis,
-        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
-        "showlegend": False,
-        "hovermode": "closest",
-    }
-
-
 def _sheet(crops: Sequence[Picture | None]) -> tuple[str, int]:
     """All crops on white as one JPEG in a data address, and how many are in a row."""
     sheet = sprite_sheet(crops, _TILE)
     opaque = sheet[..., 3:] > 0
     encoded = cv2.imencode(".jpg", np.where(opaque, sheet[..., :3], 255), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode(), sheet.shape[1] // _TILE
-
-
-def _css(identity: int) -> str:
-    """The colour of an identity."""
-    blue, green, red = identity_color(identity)
-    return f"rgb({red},{green},{blue})"
 
 
 def _in_script(data: dict[str, Any]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -16,7 +14,9 @@ _HISTOGRAMS = "Distance of two boxes"
 _GAPS = "Distance after a while"
 
 
-def plot_distance_histograms(edges: Any, same: Any, different: Any, note: str = "") -> Figure:
+def plot_distance_histograms(
+    edges: npt.ArrayLike, same: npt.ArrayLike, different: npt.ArrayLike, note: str = ""
+) -> Figure:
     """Plot how far apart pairs of the same and of different identities are; where the two overlap, trackers err.
 
     Args:
@@ -61,7 +61,12 @@ def plot_distance_histograms(edges: Any, same: Any, different: Any, note: str = 
 
 
 def plot_distance_by_time_gap(
-    edges: Any, same: Any, different: Any, same_counts: Any, different_counts: Any, note: str = ""
+    edges: npt.ArrayLike,
+    same: npt.ArrayLike,
+    different: npt.ArrayLike,
+    same_counts: npt.ArrayLike,
+    different_counts: npt.ArrayLike,
+    note: str = "",
 ) -> Figure:
     """Plot the distance of two boxes of one sequence against the time between them.
 
@@ -115,7 +120,7 @@ def plot_distance_by_time_gap(
 _KINDS = ((SAME_IDENTITY, DIFFERENT_IDENTITY), ("same identity", "different identities"))
 
 
-def _quantile(edges: npt.NDArray[Any], counts: npt.NDArray[Any], share: float) -> float:
+def _quantile(edges: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], share: float) -> float:
     """Value below which a share of the pairs lies, spread evenly within their bins."""
     below = np.append(0, np.cumsum(counts)) / counts.sum()
     return float(np.interp(share, below, edges))

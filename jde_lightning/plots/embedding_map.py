@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +19,8 @@ _ROOM = 1 / 11  # of the width: no two pictures come closer
 
 
 def plot_embedding_map(
-    points: Any,
-    identities: Any,
+    points: npt.ArrayLike,
+    identities: npt.ArrayLike,
     picture_of: Callable[[int], Picture] | None = None,
     title: str = "Embeddings",
     max_pictures: int = 60,
@@ -70,7 +69,9 @@ def plot_embedding_map(
     return figure
 
 
-def _spread(xy: npt.NDArray[Any], known: npt.NDArray[np.int64], unknown: npt.NDArray[np.int64], most: int) -> list[int]:
+def _spread(
+    xy: npt.NDArray[np.float64], known: npt.NDArray[np.int64], unknown: npt.NDArray[np.int64], most: int
+) -> list[int]:
     """Rows whose pictures do not cover each other: each the first that is far enough from all before it."""
     rng = np.random.default_rng(0)
     # one after the other from everywhere, not the first identities first
@@ -85,7 +86,7 @@ def _spread(xy: npt.NDArray[Any], known: npt.NDArray[np.int64], unknown: npt.NDA
     return [int(rows[position]) for position in chosen]
 
 
-def _add_picture(axes: Axes, place: npt.NDArray[Any], picture: Picture, identity: int) -> None:
+def _add_picture(axes: Axes, place: npt.NDArray[np.float64], picture: Picture, identity: int) -> None:
     """Put a picture over its point, framed in the colour of its identity."""
     zoom = 34 / max(picture.shape[0] / 1.6, picture.shape[1])
     shown = OffsetImage(picture[..., ::-1], zoom=zoom)

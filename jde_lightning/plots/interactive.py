@@ -205,7 +205,8 @@ def silhouette_bars(names: Sequence[str], silhouettes: npt.ArrayLike, notes: Seq
 def embedding_map(views: Mapping[str, npt.ArrayLike], identities: npt.ArrayLike) -> go.Figure:
     """Draw embeddings in the plane, coloured by identity, with a button for each projection.
 
-    The mouse finds the row of a point in ``customdata``; what it shows is left to the page.
+    The mouse finds the row of a point in ``customdata``; what it shows is left to the page: the report dims all other
+    identities, :func:`~jde_lightning.plots.clickable_map.interactive_embedding_map` shows the nearest neighbours.
 
     Args:
         views: ``(N, 2)`` points by the name of the projection, at least one.

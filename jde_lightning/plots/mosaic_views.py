@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,9 +19,9 @@ _TITLE = "One box in several mosaics"
 
 def plot_mosaic_views(
     reference: Picture,
-    reference_box: Any,
+    reference_box: npt.ArrayLike,
     pictures: Sequence[Picture],
-    boxes: Any,
+    boxes: npt.ArrayLike,
     distances: Sequence[float],
     stranger: float = math.nan,
     note: str = "",
@@ -65,7 +65,7 @@ def plot_mosaic_views(
     return figure
 
 
-def _show(axes: Axes, picture: Picture, box: Any, color: Color, text: str) -> None:
+def _show(axes: Axes, picture: Picture, box: npt.NDArray[np.float64], color: Color, text: str) -> None:
     """Show a picture with one box in it."""
     axes.imshow(picture[..., ::-1])
     axes.set_title(text, fontsize=8, pad=3)

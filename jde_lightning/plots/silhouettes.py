@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from jde_lightning.plots.colors import as_rgb, identity_color
@@ -15,9 +15,9 @@ _TITLE = "Silhouette of each identity"
 
 
 def plot_silhouettes(
-    identities: Any,
-    silhouettes: Any,
-    counts: Any,
+    identities: npt.ArrayLike,
+    silhouettes: npt.ArrayLike,
+    counts: npt.ArrayLike,
     names: Sequence[str] | None = None,
     closest: Sequence[str] | None = None,
     most: int = 30,
@@ -61,10 +61,12 @@ def plot_silhouettes(
     axes.axvline(0, color="0.6", linewidth=0.8)
     left, right = min(-0.1, values[order].min(), mean), max(0.1, values[order].max(), mean)
     axes.set_xlim(max(-1.02, left - 0.05), min(1.02, right + 0.05))
-    axes.set_xlabel("mean silhouette (cosine); in brackets, number of embeddings")
+    axes.set_xlabel("mean silhouette (cosine)")
     shown = f"; the {most} worst of {len(ids)}" if len(ids) > most else ""
-    axes.set_title(f"{_TITLE} (all {sizes.sum():,} embeddings: {mean:.2f}{shown})")
+    # over the whole figure, for long names leave little room to the axes
+    figure.suptitle(f"{_TITLE} (all {sizes.sum():,} embeddings: {mean:.2f}{shown})", fontsize=11)
     axes.grid(alpha=0.3, axis="x")
     axes.spines[["top", "right"]].set_visible(False)
-    add_note(figure, "; ".join(filter(None, ["→ who it is closest to" if closest is not None else "", note])))
+    arrow = "→ who it is closest to; " if closest is not None else ""
+    add_note(figure, "; ".join(filter(None, [f"{arrow}in brackets, number of embeddings", note])))
     return figure

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from jde_lightning.plots.colors import WITH_APPEARANCE
@@ -15,7 +15,10 @@ _TITLE = "Same person or not"
 
 
 def plot_verification(
-    false_positive_rates: Any, true_positive_rates: Any, marks: Sequence[float] = (1e-2, 1e-3), note: str = ""
+    false_positive_rates: npt.ArrayLike,
+    true_positive_rates: npt.ArrayLike,
+    marks: Sequence[float] = (1e-2, 1e-3),
+    note: str = "",
 ) -> Figure:
     """Plot the share of pairs of one identity that are found against that of different ones that are mistaken.
 

@@ -235,17 +235,27 @@ def test_unknown_values_and_keys_are_one_line_that_names_them(folder, capsys, wo
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("words", "code", "expected"),
     [
-        (["--data.root", "/nowhere"], "/nowhere"),
-        (["--ckpt_path", "/nowhere/a.ckpt"], "/nowhere/a.ckpt: no such file"),
-        (["--model.weights", "/nowhere/yolo11n.pt"], "/nowhere/yolo11n.pt"),
-        (["--data.image_size", "100"], "data.image_size must be a positive multiple of 32, got 100"),
-        (["--data.batch_size", "0"], "data.batch_size must be at least 1, got 0"),
+        (["--data.root", "/nowhere"], 1, "/nowhere"),
+        (["--ckpt_path", "/nowhere/a.ckpt"], 1, "/nowhere/a.ckpt: no such file"),
+        (["--model.weights", "/nowhere/yolo11n.pt"], 1, "/nowhere/yolo11n.pt"),
+        (["--data.image_size", "100"], 2, "data.image_size must be a positive multiple of 32, got 100"),
+        (["--data.batch_size", "0"], 2, "data.batch_size must be at least 1, got 0"),
+        (["--model.embed_dim", "0"], 2, "embed_dim must be at least 1, got 0"),
+        (["--model.frozen_layers", "99"], 2, "frozen_layers is 99"),
+        pytest.param(
+            ["--trainer.accelerator", "gpu"],
+            2,
+            "error: No supported gpu backend found; --trainer.accelerator cpu does without",
+            marks=pytest.mark.skipif(
+                torch.cuda.is_available() or torch.backends.mps.is_available(), reason="has a GPU"
+            ),
+        ),
     ],
 )
-def test_missing_files_and_bad_values_fail_with_one_line(folder, capsys, words, expected):
-    assert main(["fit", "--config", str(folder / "config.yaml"), *words]) in (1, 2)
+def test_missing_files_and_bad_values_fail_with_one_line(folder, capsys, words, code, expected):
+    assert main(["fit", "--config", str(folder / "config.yaml"), *words]) == code
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("jde-lightning fit: error:")
     assert expected in error

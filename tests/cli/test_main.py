@@ -1,9 +1,11 @@
+import errno
 import subprocess
 import sys
 
 import pytest
 
 from jde_lightning.cli import main
+from jde_lightning.errors import InputError
 
 VERBS = [
     "fit",
@@ -70,6 +72,77 @@ def test_an_input_error_is_one_line_and_debug_shows_the_traceback(capsys, tmp_pa
     assert "nowhere" in error
     with pytest.raises(Exception, match="nowhere"):
         main([*words, "--debug"])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            FileExistsError(17, "File exists", "out"),
+            "out: file exists; a file is where a folder is needed",
+        ),
+        (
+            NotADirectoryError(20, "Not a directory", "out/a"),
+            "out/a: not a directory; a file is where a folder",
+        ),
+        (IsADirectoryError(21, "Is a directory", "out"), "out: is a directory; a folder is where a file is needed"),
+        (
+            PermissionError(13, "Permission denied", "/x"),
+            "/x: permission denied; may this user read it",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device", "a.txt"), "a.txt: no space left on device; make room, or"),
+        (OSError(errno.EIO, "Input/output error", "a.txt"), "a.txt: input/output error"),
+        (OSError("something"), "something"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_of_the_system_names_the_file_and_a_fix(monkeypatch, capsys, error, expected):
+    def fail(words):
+        raise error
+
+    monkeypatch.setattr("jde_lightning.cli._dispatch", fail)
+    assert main(["track"]) == 1
+    assert capsys.readouterr().err.startswith(f"jde-lightning track: error: {expected}")
+
+
+def _raised_in_a_worker(error):
+    """The error as torch's loader raises it in the main process."""
+    from torch._utils import ExceptionWrapper
+
+    try:
+        raise error
+    except Exception:
+        wrapped = ExceptionWrapper(where="in DataLoader worker process 0")
+    try:
+        wrapped.reraise()
+    except Exception as arrived:
+        return arrived
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            InputError("a.jpg: 3x4 pixels where the annotations say 5x6"),
+            "a.jpg: 3x4 pixels where the annotations say 5x6",
+        ),
+        (OSError("the disk: is gone"), "the disk: is gone"),
+        (RuntimeError("first\nsecond: line"), "RuntimeError: first second: line (at "),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_in_a_worker_is_told_as_one_in_the_main_process(monkeypatch, capsys, error, expected):
+    arrived = _raised_in_a_worker(error)
+    assert "Original Traceback" in str(arrived)
+
+    def fail(words):
+        raise arrived
+
+    monkeypatch.setattr("jde_lightning.cli._dispatch", fail)
+    assert main(["fit"]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(f"jde-lightning fit: error: {expected}")
+    assert "Traceback" not in line
 
 
 def test_wrong_option_of_an_own_verb_is_wrong_usage(capsys):

@@ -46,6 +46,22 @@ def test_the_reason_stands_alone(words, expected, tmp_path, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == f"jde-lightning fit: error: {expected}"
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            ["--tracking_hota.tracker.init_args.first_match_thresh", "0.7"],
+            "tracking_hota.tracker: first_match_thresh is a setting of a class that is not named; "
+            "name the class first, as in --tracking_hota.tracker CLASS",
+        ),
+        (["--model.optimizer", "torch.optim.Nope"], "model.optimizer: module 'torch.optim' has no attribute 'Nope'"),
+    ],
+)
+def test_what_is_built_later_is_named_without_its_type(words, expected, capsys):
+    assert main(["fit", "--config", str(QUICKSTART.parent / "own_images.yaml"), *words]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"jde-lightning fit: error: {expected}"
+
+
 def test_unknown_forms_are_kept_whole():
     assert in_plain_words("Does not validate against any of\n  Subtypes: [1]") == (
         "Does not validate against any of Subtypes: [1]"

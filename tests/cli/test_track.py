@@ -77,23 +77,24 @@ def test_damaged_frame_is_named_and_the_frames_before_it_are_kept(folder, weight
 def test_confidence_and_size_reach_the_network(folder, weights, tmp_path, capsys):
     assert run(folder, weights, tmp_path / "out", "--conf", "1.0", "--imgsz", "96") == 0
     assert (tmp_path / "out" / "frames.txt").read_text() == ""
-    assert run(folder, weights, tmp_path / "out", "--imgsz", "100") == 1
+    assert run(folder, weights, tmp_path / "out", "--imgsz", "100") == 2
     assert "multiple of 32, got 100" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("more", "code", "message"),
     [
-        (["--tracker", "sort"], "--tracker sort: no such file, and no packaged"),
-        (["--split", "val_half"], "--split val_half needs MOTChallenge sequences"),
-        (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
-        (["--fps", "0"], "--fps must be above 0 and at most 1000 frames per second, got 0"),
-        (["--reconnect", "-1"], "--reconnect must be at least 0, got -1"),
-        (["--scale", "x"], "of scale 'n', but scale 'x' was asked for"),
+        (["--tracker", "sort"], 1, "--tracker sort: no such file, and no packaged"),
+        (["--split", "val_half"], 1, "--split val_half needs MOTChallenge sequences"),
+        (["--batch-size", "0"], 2, "--batch-size must be at least 1, got 0"),
+        (["--fps", "0"], 2, "--fps must be above 0 and at most 1000 frames per second, got 0"),
+        (["--reconnect", "-1"], 2, "--reconnect must be at least 0, got -1"),
+        (["--conf", "1.5"], 2, "conf must be in 0..1, got 1.5"),
+        (["--scale", "x"], 1, "of scale 'n', but scale 'x' was asked for"),
     ],
 )
-def test_wrong_input_is_one_line_and_writes_nothing(folder, weights, tmp_path, capsys, more, message):
-    assert run(folder, weights, tmp_path / "out", *more) == 1
+def test_wrong_input_is_one_line_and_writes_nothing(folder, weights, tmp_path, capsys, more, code, message):
+    assert run(folder, weights, tmp_path / "out", *more) == code
     error = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(error) == 1
     assert message in error[0]

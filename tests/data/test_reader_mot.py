@@ -169,13 +169,33 @@ def test_low_visibility_stays_for_evaluation_and_is_not_learned(tmp_path):
         ("2,1,1,1,5", "2,1,1,1,5"),
         ("2,1,1,1,5,nan,1,1,1", "nan"),
         ("2,1.5,1,1,5,5,1,1,1", "1.5"),
-        ("2,1,1,1,-5,5,1,1,1", "-5"),
         ("-2,1,1,1,5,5,1,1,1", "-2"),
     ],
 )
 def test_bad_lines_are_named(tmp_path, line, found):
     write_sequence(tmp_path / "S", ["1,1,1,1,5,5,1,1,1", "", line, "3,1,1,1,5,5,1,1,1"])
     with pytest.raises(InputError, match=rf"gt\.txt:3: found '.*{found}.*', expected frame, id, left"):
+        read(tmp_path)
+
+
+def test_negative_sizes_are_named_as_such(tmp_path):
+    write_sequence(tmp_path / "S", ["1,1,1,1,5,5,1,1,1", "", "2,1,1,1,5,-5.5,1,1,1"])
+    with pytest.raises(InputError, match=r"gt\.txt:3: a box of 5 x -5\.5 pixels in columns 5 and 6"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("imWidth=w", "imWidth is 'w', which is no whole number above 0"),
+        ("seqLength=0", "seqLength is '0', which is no whole number above 0"),
+        ("seqLength=8.5", "seqLength is '8.5', which is no whole number above 0"),
+        ("frameRate=nan", "frameRate is 'nan', which is no number above 0"),
+    ],
+)
+def test_wrong_numbers_of_seqinfo_are_named(tmp_path, line, problem):
+    write_sequence(tmp_path / "S", OFFICIAL, seqinfo=f"[Sequence]\n{line}\n")
+    with pytest.raises(InputError, match=rf"seqinfo\.ini: {problem}; expected \[Sequence\] and numbers"):
         read(tmp_path)
 
 

@@ -107,6 +107,20 @@ def test_names_come_to_an_end_and_a_lost_disk_ends_the_run(caplog):
         few.read(99, fail(OSError("gone")))
 
 
+def test_none_of_a_few_ends_the_run():
+    images = UnreadableImages(3)
+    for _ in range(2):  # the same ones again are no others
+        for frame in range(2):
+            assert images.read(frame, fail(OSError("gone"))) is None
+    assert pickle.loads(pickle.dumps(images)).read(2, fail(OSError("gone"))) is None  # a worker's first
+    with pytest.raises(InputError, match="none of the 3 images can be read; the last: gone"):
+        images.read(2, fail(OSError("gone")))
+    good = np.zeros((1, 1, 3), np.uint8)
+    images = UnreadableImages(2)
+    assert images.read(0, lambda: good) is good
+    assert images.read(1, fail(OSError("gone"))) is None
+
+
 def test_workers_note_their_own():
     images = UnreadableImages()
     images.read(3, fail(OSError("gone")))

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from page_blocks import PAGES, ROOT, _blocks_of, blocks, commands, indented_blocks
 
@@ -64,3 +66,11 @@ def test_indented_code_is_found_and_lists_are_not(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("words\n\n    code\n\n* list\n\n    its text\n\n!!! note\n\n    its text\n\nwords\n\n    code\n")
     assert indented_blocks(page) == [3, 15]
+
+
+def test_every_figure_that_the_page_on_embeddings_names_has_its_example():
+    page = "docs/exploring_embeddings.md"
+    named = set(re.findall(r"`(plot_\w+)`", (ROOT / page).read_text(encoding="utf-8")))
+    called = set(re.findall(r"\b(plot_\w+)\(", "".join(b.text for b in blocks("python") if b.page == page)))
+    assert len(named) >= 8
+    assert named <= called

@@ -74,6 +74,16 @@ def test_nothing_is_loaded_from_elsewhere(site):
 
 
 @pytest.mark.slow
+def test_the_overview_of_the_reference_leads_to_all_its_pages(site):
+    overview = (site / "reference" / "index.html").read_text(encoding="utf-8")
+    pages = [path.parent for path in (site / "reference").rglob("index.html") if path.parent != site / "reference"]
+    assert len(pages) > 10
+    for page in pages:
+        place = page.relative_to(site / "reference").as_posix()
+        assert re.search(rf'<li>\s*<a href="{place}/"', overview), place
+
+
+@pytest.mark.slow
 def test_every_key_of_the_configuration_has_its_entry(site):
     """Against what `fit --print_config` prints, read as YAML."""
     command = [sys.executable, "-m", "jde_lightning", "fit", "--print_config"]

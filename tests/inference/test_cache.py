@@ -143,6 +143,13 @@ def test_truncated_file(tmp_path, origin, kept):
         read_cache(path)
 
 
+def test_text_is_no_cache(tmp_path):
+    path = tmp_path / "c.txt"
+    path.write_text("1,2,3\n")
+    with pytest.raises(InputError, match=r"no cache of detections \(no \.npz file\)"):
+        read_cache(path)
+
+
 def test_flipped_byte(tmp_path, origin):
     path = tmp_path / "c.npz"
     write_cache(path, DetectionCache([sequence(counts=(400,))], origin))

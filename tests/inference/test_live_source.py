@@ -102,8 +102,11 @@ def test_without_tries_the_first_drop_is_the_end(connections, caplog):
 
 def test_source_that_never_opens_or_never_delivers(connections):
     connections()
-    with pytest.raises(InputError, match="camera 7: cannot be opened as a video"):
+    with pytest.raises(InputError, match=r"camera 7: cannot be opened; is it connected"):
         list(LiveSource(7, "camera7", 30.0))
+    connections()
+    with pytest.raises(InputError, match=r"rtsp://x/y: cannot be opened as a video; does the address answer"):
+        list(LiveSource("rtsp://x/y", "y", 30.0))
     connections(0, 5)
     with pytest.raises(InputError, match="7: opens, but no frame of it can be decoded"):
         list(LiveSource(7, "camera7", 30.0))

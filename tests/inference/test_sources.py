@@ -54,7 +54,7 @@ def test_real_video(real_data):
 def test_unreadable_video_is_named(tmp_path):
     path = tmp_path / "broken.mp4"
     path.write_bytes(b"no video at all" * 100)
-    with pytest.raises(InputError, match=r"broken\.mp4: cannot be opened as a video"):
+    with pytest.raises(InputError, match=r"broken\.mp4: cannot be opened as a video; the file is damaged"):
         open_source(str(path))
 
 

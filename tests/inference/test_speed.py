@@ -148,13 +148,13 @@ def test_the_verb_renders_frames_where_there_is_no_source(checkpoint, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "code", "message"),
     [
-        (["--frames", "0"], "--frames must be at least 1"),
-        (["--repeats", "0"], "--repeats must be at least 1"),
-        (["nowhere.mp4"], "nowhere.mp4: no such file"),
+        (["--frames", "0"], 2, "--frames must be at least 1"),
+        (["--repeats", "0"], 2, "--repeats must be at least 1"),
+        (["nowhere.mp4"], 1, "nowhere.mp4: no such file"),
     ],
 )
-def test_the_verb_refuses(checkpoint, capsys, words, message):
-    assert main(["benchmark", "--weights", str(checkpoint), *words]) == 1
+def test_the_verb_refuses(checkpoint, capsys, words, code, message):
+    assert main(["benchmark", "--weights", str(checkpoint), *words]) == code
     assert message in capsys.readouterr().err

@@ -155,7 +155,7 @@ def test_wrong_value_names_file_and_key(tmp_path, value):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("class_path: [", "not a YAML file"),
+        ("class_path: X\ninit_args: [", r"not a YAML file \(line 2, column 13: "),
         ("", "expected the keys class_path and init_args, found NoneType"),
         ("tracker: x", "expected the keys class_path and init_args, found tracker"),
         ("class_path: FairMOTTracker\nargs: {}", "found class_path, args"),

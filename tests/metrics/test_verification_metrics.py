@@ -92,6 +92,18 @@ def test_histograms_count_every_pair_once(bins):
     assert found.note == ""
 
 
+@pytest.mark.parametrize(("rows", "block_size"), [(1211, 128), (1211, 100), (501, 1), (37, 1000)])
+def test_no_pair_is_lost_to_rounding(rows, block_size):
+    """The two products of a pair may differ in the last bit; the numbers of pairs, odd ones too, are whole anyway."""
+    x, ids = example(rows, identities=23)
+    x = x.astype(np.float32)
+    same, _ = pairs(x, ids)
+    found = pair_histograms(x, ids, block_size=block_size)
+    assert found.same.sum() == same.sum()
+    assert found.different.sum() == (~same).sum()
+    assert found.same.sum() + found.different.sum() == rows * (rows - 1) // 2
+
+
 def test_curve_and_histograms_leave_out_what_is_broken_and_say_so():
     x, ids = example(60)
     broken = x.copy()

@@ -60,6 +60,13 @@ def test_unknown_scale_lists_the_scales():
     assert SCALES == ("n", "s", "m", "l", "x")
 
 
+@pytest.mark.parametrize("numbers", [{"num_classes": 0}, {"embed_dim": 0}, {"embed_dim": -3}])
+def test_numbers_below_one_are_refused(numbers):
+    (name,) = numbers
+    with pytest.raises(InputError, match=rf"{name} must be at least 1, got {numbers[name]}"):
+        YOLO11JDE("n", **numbers)
+
+
 def test_forward_is_that_of_ultralytics_plus_embeddings(network):
     reference = DetectionModel(yolo11("n", 1), verbose=False).eval()
     missing, unexpected = reference.load_state_dict(network.state_dict(), strict=False)

@@ -182,6 +182,16 @@ def test_missing_file_is_neither_downloaded_nor_created(tmp_path, fresh, monkeyp
     with pytest.raises(InputError, match=r"yolo11n.pt: no such weights file"):
         fresh.load_weights(tmp_path / "folder" / "yolo11n.pt")
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match=r"is a folder; give the path of the checkpoint in it"):
+        fresh.load_weights(tmp_path)
+
+
+def test_file_that_was_cut_off(tmp_path, small, fresh):
+    path = tmp_path / "cut.pt"
+    torch.save(small.state_dict(), path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"cut.pt: not a readable .* 5,000 bytes\); is it whole\? Copy or"):
+        fresh.load_weights(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a pickle", b"\x80\x02}q\x00.", b"PK\x03\x04 broken"])

@@ -48,8 +48,8 @@ def test_the_sheet_shows_each_crop_at_its_row():
 
 def test_the_points_are_drawn_in_the_colours_of_their_identities_and_nobodys_first():
     html = a_map(with_library=False)
-    colors = json.loads(re.search(r'"color":(\["rgb.*?\])', html)[1])
-    assert colors[0] == "rgb(150,150,150)"
+    colors = json.loads(re.search(r'"color":(\["#.*?\])', html)[1])
+    assert colors[0] == "#969696"
     assert colors[1] == colors[2] != colors[3] == colors[4]
 
 

@@ -99,6 +99,16 @@ def test_silhouettes_show_the_worst_first(tmp_path):
     figure.savefig(tmp_path / "silhouettes.png")
 
 
+def test_silhouettes_with_long_names_stay_inside_the_figure():
+    names = [f"{k} of MOT17-09-FRCNN" for k in range(3)]
+    figure = plots.plot_silhouettes([4, 7, 9], [0.5, -0.2, 0.1], [10, 20, 70], names, names)
+    figure.draw_without_rendering()
+    written = [figure._suptitle, figure._supxlabel, figure.axes[0].xaxis.label, *figure.axes[0].get_yticklabels()]
+    for box in (text.get_window_extent() for text in written):
+        assert figure.bbox.x0 <= box.x0
+        assert box.x1 <= figure.bbox.x1
+
+
 def test_the_curve_has_its_marks(tmp_path):
     mistaken, found = np.array([0, 0.0005, 0.02, 1]), np.array([0.1, 0.3, 0.8, 1.0])
     figure = plots.plot_verification(mistaken, found)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from jde_lightning.boxes import area, ltwh_to_xyxy
 from jde_lightning.data.readers.base import Reader, Supervision
@@ -119,8 +120,8 @@ class CrowdHuman(Reader):
     ) -> FrameAnnotations:
         objects = record["gtboxes"]
         try:
-            full = np.array([o["fbox"] for o in objects], dtype=np.float64).reshape(len(objects), 4)
-            visible = np.array([o.get("vbox", o["fbox"]) for o in objects], dtype=np.float64).reshape(len(objects), 4)
+            full = _corners([o["fbox"] for o in objects])
+            visible = _corners([o.get("vbox", o["fbox"]) for o in objects])
             learned = np.array([_is_person(o) for o in objects], dtype=bool)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             msg = f"{file}:{number}: a box is broken ({error}), expected tag, fbox and vbox of four numbers each"
@@ -140,6 +141,15 @@ class CrowdHuman(Reader):
             visibility=share.clip(0, 1),
             dataset=self.name,
         )
+
+
+def _corners(boxes: list[Any]) -> npt.NDArray[np.float64]:
+    """``(N, 4)`` numbers of ``N`` boxes."""
+    broken = next((box for box in boxes if not isinstance(box, list) or len(box) != 4), None)
+    if broken is not None:
+        msg = f"found {json.dumps(broken)[:60]}"
+        raise ValueError(msg)
+    return np.array(boxes, dtype=np.float64).reshape(len(boxes), 4)
 
 
 def _is_person(annotation: dict[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import math
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -14,6 +15,7 @@ from jde_lightning.data.readers.mot_presets import FirstNumber
 from jde_lightning.errors import InputError
 
 _NUMBER = re.compile(r"\d+$")
+_INI_NUMBERS = ("seqLength", "imWidth", "imHeight", "frameRate")
 
 
 class SequenceInfo(NamedTuple):
@@ -44,21 +46,31 @@ def read_sequence_info(file: Path) -> SequenceInfo:
         return SequenceInfo()
     parser = configparser.ConfigParser(interpolation=None)  # lower-cases keys, which rewritten copies differ in
     try:
-        parser.read_string(file.read_text(encoding="utf-8-sig"), source=str(file))
+        parser.read_string(file.read_text(encoding="utf-8-sig"), source=file.name)
         keys = {key: value for section in parser.sections() for key, value in parser.items(section)}
-        numbers = {key: int(keys[key]) for key in ("seqlength", "imwidth", "imheight") if keys.get(key)}
-        frame_rate = float(keys["framerate"]) if keys.get("framerate") else None
-        if any(number <= 0 for number in (*numbers.values(), *([] if frame_rate is None else [frame_rate]))):
-            msg = "found a number that is not above 0"
-            raise ValueError(msg)
+        found = {key: _above_0(keys[key.lower()], key) for key in _INI_NUMBERS if keys.get(key.lower())}
+        numbers = {key.lower(): int(value) for key, value in found.items() if key != "frameRate"}
+        frame_rate = found.get("frameRate")
     except (configparser.Error, ValueError) as error:
-        reason = str(error).replace("\n", " ")
-        msg = f"{file}: {reason}; expected [Sequence] and numbers for seqLength, imWidth, imHeight, frameRate"
+        reason = " ".join(str(error).split())
+        msg = f"{file}: {reason}; expected [Sequence] and numbers for {', '.join(_INI_NUMBERS)}"
         raise InputError(msg) from error
     size = (numbers["imwidth"], numbers["imheight"]) if {"imwidth", "imheight"} <= numbers.keys() else None
     return SequenceInfo(
         keys.get("imdir") or None, numbers.get("seqlength"), size, keys.get("imext", "").lower(), frame_rate
     )
+
+
+def _above_0(text: str, key: str) -> float:
+    """The number that a key has; only the frame rate may have a fraction."""
+    try:
+        value = float(text) if key == "frameRate" else int(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        msg = f"{key} is {text!r}, which is no {'number' if key == 'frameRate' else 'whole number'} above 0"
+        raise ValueError(msg)
+    return value
 
 
 def numbered_images(folder: Path, suffix: str, hint: str, findings: Findings) -> dict[int, Path]:

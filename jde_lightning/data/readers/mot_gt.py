@@ -211,10 +211,14 @@ def _first_broken_line(file: Path, lines: list[str]) -> str:
         columns = columns or len(cells)
         try:
             good = len(cells) == columns and columns in _COLUMNS
-            good = good and bool(_valid(np.array([[float(cell) for cell in cells]])).all())
+            numbers = np.array([[float(cell) for cell in cells]])
+            good = good and bool(_valid(numbers).all())
         except ValueError:
-            good = False
+            good, numbers = False, np.zeros((1, 0))
         if not good:
+            if numbers.shape[1] in _COLUMNS and (numbers[0, 4:6] < 0).any():
+                size = f"{numbers[0, 4]:g} x {numbers[0, 5]:g}"
+                return f"{file}:{number}: a box of {size} pixels in columns 5 and 6, expected 0 or more"
             found = f"{file}:{number}: found {line.strip()[:80]!r}, expected {_EXPECTED}"
             if columns not in _COLUMNS:
                 return f"{found}; these are {columns} columns, not 6 to 10 or 12"

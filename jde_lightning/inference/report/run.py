@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from jde_lightning.errors import InputError
+from jde_lightning.files import yaml_problem
 from jde_lightning.inference.report.metrics_table import MetricsTable, read_metrics
 
 _LOG = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ def _read_config(run: Run) -> None:
         content = yaml.safe_load(run.config_text)
     except yaml.YAMLError as error:
         content = None
-        run.notes.append(f"config.yaml is damaged: {' '.join(str(error).split())[:160]}")
+        run.notes.append(f"config.yaml is damaged: {yaml_problem(error)}")
     run.config = content if isinstance(content, dict) else {}
 
 
@@ -173,7 +174,7 @@ def _facts(path: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
-        msg = f"{path} cannot be read as a checkpoint: {' '.join(str(error).split())[:120]}"
+        msg = f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged, cut off or no checkpoint"
         raise InputError(msg) from error
     if not isinstance(content, dict) or not isinstance(content.get("jde_lightning"), dict):
         msg = f"{path} is no checkpoint of this package's fit"

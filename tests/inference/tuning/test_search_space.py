@@ -91,7 +91,7 @@ def test_values_are_rounded_and_cut():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "found 'None', expected parameters"),
+        ("", "found nothing, expected parameters"),
         ("{}", "nothing to search"),
         ("track_hihg_thresh: [1]", "unknown parameter 'track_hihg_thresh'; the nearest is track_high_thresh$"),
         (
