@@ -76,7 +76,8 @@ class RunSummary(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the last step, where no step was."""
-        if 0 < trainer.global_step < trainer.log_every_n_steps:
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it from outside
+        if 0 < trainer.global_step < every:
             values = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
             for logger in trainer.loggers if values else ():
                 logger.log_metrics({name: float(value) for name, value in values.items()}, trainer.global_step - 1)
