@@ -6,6 +6,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 import pytest
+from tqdm import TMonitor
 
 from jde_lightning.errors import InputError
 from jde_lightning.inference import tracking_run
@@ -26,7 +27,7 @@ LONG = 20.0
 def _no_thread_is_left():
     before = set(threading.enumerate())
     yield
-    assert not [t for t in threading.enumerate() if t not in before and t.name != "tqdm_monitor"]
+    assert not [t for t in threading.enumerate() if t not in before and not isinstance(t, TMonitor)]
 
 
 class Source(FrameSource):

@@ -16,7 +16,7 @@ def _warnings_are_errors():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # matplotlib 3.8 calls pyparsing by names that pyparsing 3.3 deprecates
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module="matplotlib")
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="matplotlib|pyparsing")
         yield
 
 
