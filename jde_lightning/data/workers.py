@@ -41,8 +41,8 @@ def start_worker(worker_id: int) -> None:
 def signals_held() -> Iterator[None]:
     """Hold back SIGTERM and SIGUSR1 to this thread while it starts workers.
 
-    A process begins with the signals held that the thread held which started it. What came meanwhile is delivered in the
-    end; a process of several threads may hear it at once in another one, as it would have otherwise.
+    A process begins with the signals held that the thread held which started it. What came meanwhile is delivered in
+    the end; a process of several threads may hear it at once in another one, as it would have otherwise.
     """
     if not _CAN_HOLD:
         yield
