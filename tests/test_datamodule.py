@@ -251,8 +251,13 @@ def test_workers_get_a_small_dataset(root):
     module = data(root)
     module.setup("fit")
     boxes = len(module.indices["train"].boxes)
-    assert len(pickle.dumps(module.train_dataloader().dataset)) < 4000 + 13 * boxes
-    assert len(pickle.dumps(module.val_dataloader().dataset)) < 2000
+    # less the paths, which are as long as the folder of temporary files happens to be
+    train, val = (
+        len(pickle.dumps(loader.dataset).replace(str(root).encode(), b""))
+        for loader in (module.train_dataloader(), module.val_dataloader())
+    )
+    assert train < 3000 + 13 * boxes
+    assert val < 2000
 
 
 def test_frames_in_training_and_validation_are_warned_of_once(root, caplog):

@@ -65,9 +65,10 @@ def start_workers_from_a_clean_process() -> None:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Hold back SIGTERM and SIGUSR1 to this process while it starts workers.
+    """Hold back SIGTERM and SIGUSR1 to this thread while it starts workers.
 
-    A process begins with the signals held that its parent held. What came meanwhile is delivered in the end.
+    A process begins with the signals held that the thread held which started it. What came meanwhile is delivered in
+    the end; a process of several threads may hear it at once in another one, as it would have otherwise.
     """
     if not _CAN_HOLD:
         yield

@@ -53,7 +53,6 @@ def _nms(boxes: FloatArray, iou: float, max_keep: int | None) -> IntArray:
     """Positions of the boxes to keep, of boxes sorted by falling confidence."""
     x1, y1, x2, y2 = (np.ascontiguousarray(column) for column in boxes.T)
     areas = (x2 - x1) * (y2 - y1)
-    limit = np.float64(iou)  # torchvision compares in double precision
     left = np.arange(len(boxes))
     kept: list[int] = []
     with np.errstate(divide="ignore", invalid="ignore"):  # boxes without area: no overlap, which NaN compares as
@@ -66,7 +65,8 @@ def _nms(boxes: FloatArray, iou: float, max_keep: int | None) -> IntArray:
             height = np.minimum(y2[first], y2[left]) - np.maximum(y1[first], y1[left])
             shared = np.maximum(width, 0) * np.maximum(height, 0)
             overlap = shared / (areas[first] + areas[left] - shared)
-            left = left[~(overlap > limit)]
+            # torchvision compares in double precision; numpy before 2 takes a limit alone to be as narrow as the array
+            left = left[~(overlap.astype(np.float64) > iou)]
     return np.array(kept, np.int64)
 
 

@@ -158,6 +158,8 @@ def test_wrong_usage(tmp_path, capsys, words, message):
 
 
 def test_wrong_input(tmp_path, capsys):
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name)
     words = ["export", "--weights", "nowhere.ckpt", "--output", str(tmp_path / "m.onnx")]
     assert main(words) == 1
     assert "nowhere.ckpt: no such weights file" in capsys.readouterr().err

@@ -53,6 +53,8 @@ EXPORTS = all(find_spec(name) for name in ("onnx", "onnxruntime", "onnxscript", 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
+    for name in ("onnx", "onnxscript", "onnxruntime", "optuna"):
+        pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("world")
     write_world(folder)
     words = ["--weights", str(folder / "best.ckpt"), "--imgsz", "64", "--device", "cpu"]

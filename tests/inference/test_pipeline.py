@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from tqdm import TMonitor
 
 from jde_lightning.inference.pipeline import ReadAhead, Stage
 
@@ -15,7 +16,7 @@ LONG = 20.0
 def _no_thread_is_left():
     before = set(threading.enumerate())
     yield
-    assert not [t for t in threading.enumerate() if t not in before and t.name != "tqdm_monitor"]
+    assert not [t for t in threading.enumerate() if t not in before and not isinstance(t, TMonitor)]
 
 
 def until(condition):

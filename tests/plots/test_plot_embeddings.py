@@ -15,6 +15,8 @@ from jde_lightning.plots.colors import CORRECT, FALSE_POSITIVE, GRAY, as_rgb, id
 def _warnings_are_errors():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # matplotlib 3.8 calls pyparsing by names that pyparsing 3.3 deprecates
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="matplotlib|pyparsing")
         yield
 
 

@@ -257,7 +257,7 @@ class Street:
         distance = z * look.height / tall
         lift = (foot[1] - self.camera.horizon) * distance / self.camera.focal
         camera = self.camera._replace(height=lift, centre=foot[0])
-        stance = Stance(0.0, distance, -AWAY + rng.uniform(-0.7, 0.7), rng.uniform(0, 6), rng.choice([0.0, 0.4]))
+        stance = Stance(0.0, distance, -AWAY + rng.uniform(-0.7, 0.7), rng.uniform(0, 6), float(rng.choice([0.0, 0.4])))
         return draw_figure(look, stance, camera)
 
     def _add_mannequins(self, rng: np.random.Generator, windows: list[ShopWindow], z: float) -> None:

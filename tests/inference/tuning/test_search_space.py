@@ -74,6 +74,7 @@ def test_yaml(tmp_path):
         "first_fuse": Choice((True, False)),
         "track_buffer": Range(10, 90, 20),
     }
+    pytest.importorskip("optuna")
     made = distributions(space)
     assert type(made["track_buffer"]).__name__ == "IntDistribution"
     assert (made["track_buffer"].low, made["track_buffer"].high, made["track_buffer"].step) == (10, 90, 20)
