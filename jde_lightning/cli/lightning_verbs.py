@@ -55,6 +55,7 @@ from jde_lightning.errors import InputError, UsageError
 from jde_lightning.inference.kept_memory import keep_freed_memory
 from jde_lightning.module import JDEModule
 
+_LOG = logging.getLogger(__name__)
 _FORCED_CALLBACKS: dict[str, type[pl.Callback]] = {
     "auto_batch_size": AutoBatchSize,
     "phases": Phases,
@@ -198,14 +199,17 @@ class JDELightningCLI(LightningCLI):
                 self.config = self.parser.parse_args([verb, *explicit], namespace=self.config, defaults=False)
 
     def before_instantiate_classes(self) -> None:
-        """Name the checkpoint's starting weights no more where it brings its own."""
-        config = self.config[self.config["subcommand"]]
+        """Name the checkpoint's starting weights no more where it brings its own; say where there are none at all."""
+        verb = self.config["subcommand"]
+        config = self.config[verb]
         if config.get("ckpt_path"):
             config["model"]["weights"] = None
             if config["data"]["batch_size"] == "auto":
                 config["data"]["batch_size"] = _batch_size_of(config["ckpt_path"])
             if Path(config["ckpt_path"]).is_file():
                 check_same_network(config["ckpt_path"], config["model"])
+        elif verb != "fit" and not config["model"].get("weights"):
+            _LOG.warning("%s: the network is untrained; give --ckpt_path or --model.weights what was trained", verb)
 
     def before_fit(self) -> None:
         """With several processes, have workers start from a clean one: here the main module is known to allow it."""

@@ -78,6 +78,15 @@ class MOTSequence(ImageFolder):
         if not self.files:
             msg = f"{folder}: none of its {len(numbered)} images is in {split} of {total} frames; use --split all"
             raise InputError(msg)
+        there = {number for number, _ in self.files}
+        self._warn_of_gaps(there, range(min(there), max(total, *there) + 1) if wanted is None else wanted)
+
+    def _warn_of_gaps(self, there: set[int], expected: range) -> None:
+        """Say which frames have no image: nobody can be found in them."""
+        gaps = [number for number in expected if number not in there]
+        if gaps:
+            first = ", ".join(map(str, gaps[:3])) + (", ..." if len(gaps) > 3 else "")
+            _LOG.warning("%s: no image for %d of %d frames (%s)", self.folder, len(gaps), len(expected), first)
 
 
 def open_source(source: str) -> FrameSource:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -259,3 +260,12 @@ def test_missing_files_and_bad_values_fail_with_one_line(folder, capsys, words, 
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("jde-lightning fit: error:")
     assert expected in error
+
+
+@pytest.mark.parametrize(
+    ("verb", "weights", "told"), [("validate", None, True), ("validate", "a.ckpt", False), ("fit", None, False)]
+)
+def test_what_random_weights_measure_is_said_to_be_that(caplog, verb, weights, told):
+    cli = SimpleNamespace(config={"subcommand": verb, verb: {"ckpt_path": None, "model": {"weights": weights}}})
+    JDELightningCLI.before_instantiate_classes(cli)
+    assert ("validate: the network is untrained; give --ckpt_path" in caplog.text) == told

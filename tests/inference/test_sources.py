@@ -237,6 +237,25 @@ def test_sequence_without_seqinfo(tmp_path, caplog):
     assert "no frameRate in seqinfo.ini" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("numbers", "split", "told"),
+    [
+        ([1, 2, 3, 4, 5, 6, 7, 8], "all", None),
+        ([3, 4, 5, 6, 7, 8], "all", None),  # the first ones were left out as a whole
+        ([1, 2, 4, 5, 6, 7, 8], "all", "no image for 1 of 8 frames (3)"),
+        ([1, 2], "all", "no image for 6 of 8 frames (3, 4, 5, ...)"),
+        ([1, 2, 4, 5, 6, 7, 8], "val_half", None),
+        ([1, 2, 3, 4, 5, 6, 8], "val_half", "no image for 1 of 3 frames (7)"),
+    ],
+)
+def test_frames_without_image_are_told(tmp_path, caplog, numbers, split, told):
+    (source,) = open_sources(
+        str(write_sequence(tmp_path / "S", numbers, seqinfo="[Sequence]\nframeRate=25\nseqLength=8\n")), split=split
+    )
+    assert [f.number for f in source] == [n for n in numbers if split == "all" or n >= 6]
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == ([told] if told else [])
+
+
 def test_sequence_with_other_image_folder_and_lower_case_keys(tmp_path, caplog):
     folder = write_sequence(tmp_path / "S", [1], "[Sequence]\nimdir = frames\nframerate = 14\n")
     (folder / "img1").rename(folder / "frames")
