@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
+from jde_lightning.errors import InputError
+from jde_lightning.files import yaml_problem
 from jde_lightning.packaged_configs import find_config
 
 _CONFIG_FLAGS = ("--config", "-c")
@@ -18,6 +22,7 @@ def with_config_files(words: Sequence[str]) -> list[str]:
 
     Raises:
         UsageError: if a configuration is neither a file nor the name of a packaged one.
+        InputError: if it holds no keys.
     """
     found = list(words)
     for place, word in enumerate(words):
@@ -38,4 +43,27 @@ def config_files(words: Sequence[str]) -> list[Path]:
 
 def _config_file(text: str) -> str:
     """The file that is meant; settings themselves, which jsonargparse takes in its place, and addresses stay."""
-    return text if ":" in text and not Path(text).is_file() else str(find_config(text))
+    if ":" in text and not Path(text).is_file():
+        return text
+    path = find_config(text)
+    _check_config(path)
+    return str(path)
+
+
+def _check_config(path: Path) -> None:
+    """Refuse a file that holds no configuration: the parser does not name it.
+
+    Raises:
+        InputError: if it is no YAML, or has no keys.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"{path}: not YAML: {yaml_problem(error)}"
+        raise InputError(msg) from error
+    if not isinstance(found, dict):
+        what = "nothing" if found is None else f"a {type(found).__name__}"
+        msg = (
+            f"{path}: holds {what}, expected keys such as trainer, model and data (`jde-lightning configs quickstart`)"
+        )
+        raise InputError(msg)
