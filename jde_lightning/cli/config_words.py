@@ -57,7 +57,7 @@ def _check_config(path: Path) -> None:
         InputError: if it is no YAML, or has no keys.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"{path}: not YAML: {yaml_problem(error)}"
         raise InputError(msg) from error
