@@ -223,5 +223,5 @@ def test_two_processes_that_are_killed_and_preempted_go_on_exactly(folder):
 
 def _child(parent):
     """The process that Lightning started beside the first one."""
-    found = subprocess.run(["pgrep", "-P", str(parent), "-f", "jde_lightning"], capture_output=True, text=True).stdout
+    found = subprocess.run(["pgrep", "-P", str(parent), "-f", " fit --config"], capture_output=True, text=True).stdout
     return min(map(int, found.split()))
