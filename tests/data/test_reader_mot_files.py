@@ -255,7 +255,7 @@ def test_a_training_folder_with_a_sequence_without_ground_truth(tmp_path):
 
 def test_numbers_in_seqinfo_must_be_positive(tmp_path):
     write_sequence(tmp_path / "S", [LINE], seqinfo="[Sequence]\nimWidth=0\nimHeight=48\n")
-    with pytest.raises(InputError, match=r"seqinfo\.ini: found a number that is not above 0"):
+    with pytest.raises(InputError, match=r"seqinfo\.ini: imWidth is '0', which is no whole number above 0"):
         read(tmp_path)
 
 

@@ -21,6 +21,7 @@ from jde_lightning import cli
 from jde_lightning.cli.ablation_rows import load_rows, settings_of
 from jde_lightning.cli.data_config import data_module_from_configs
 from jde_lightning.cli.lightning_verbs import _FORCED_CALLBACKS
+from jde_lightning.cli.short_help import SECTIONS
 from jde_lightning.data.readers import MOTChallenge
 from jde_lightning.data.readers.data_yaml import read_data_yaml
 from jde_lightning.data.readers.findings import Findings
@@ -123,7 +124,9 @@ def check_verb(words):
     words = [word for word in words if word != "--debug"]
     verb = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in cli._OWN_VERBS), words[0])
     if verb in cli._LIGHTNING_VERBS:
-        if "--print_config" not in words and not any(word.endswith(".help") for word in words):
+        if words[1:2] == ["--help"]:
+            assert words[2:] == [] or (len(words) == 3 and words[2] in ("all", *SECTIONS)), words
+        elif "--print_config" not in words and not any(word.endswith(".help") for word in words):
             fit_parser.parse(without_unknown_files(words))
         return
     assert verb in cli._OWN_VERBS, f"there is no verb {verb}"
