@@ -21,7 +21,6 @@ from jde_lightning import cli
 from jde_lightning.cli.ablation_rows import load_rows, settings_of
 from jde_lightning.cli.data_config import data_module_from_configs
 from jde_lightning.cli.lightning_verbs import _FORCED_CALLBACKS
-from jde_lightning.cli.short_help import SECTIONS
 from jde_lightning.data.readers import MOTChallenge
 from jde_lightning.data.readers.data_yaml import read_data_yaml
 from jde_lightning.data.readers.findings import Findings
