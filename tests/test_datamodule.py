@@ -3,6 +3,7 @@ import logging
 import pickle
 from pathlib import Path
 
+import cv2
 import lightning.pytorch as pl
 import numpy as np
 import pytest
@@ -306,9 +307,10 @@ class Zoo(Reader):
 
 
 def test_classes_go_through_to_average_precision(tmp_path):
+    assert cv2.imwrite(str(tmp_path / "zoo.jpg"), np.full((96, 96, 3), 90, np.uint8))
     module = JDEDataModule(root=str(tmp_path), val=[Zoo()], class_names=["person", "dog"], image_size=96, num_workers=0)
     module.setup("validate")
-    batch = next(iter(module.val_dataloader()))  # the image does not exist: grey, with its annotations
+    batch = next(iter(module.val_dataloader()))
     assert batch["labels"].tolist() == [1, 0]
     frame = batch["frames"][0]
     values = {}
