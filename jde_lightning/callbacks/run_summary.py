@@ -6,8 +6,11 @@ import logging
 import math
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
+import torch
 
 from jde_lightning.callbacks.run_folder import run_folder
 
@@ -26,6 +29,7 @@ _SHOWN: tuple[str, ...] = (
 )
 _SHOWN += ("view_map", "view_rank1", "view_boxes")
 _COUNTS = ("idsw", "view_boxes")
+_FEW_STEPS = 200  # a network hardly changes in so few
 _LOSSES = ("box_loss", "cls_loss", "dfl_loss", "reid_loss")
 
 
@@ -52,6 +56,22 @@ class RunSummary(pl.Callback):
         if every and 0 < epochs < every and trainer.is_global_zero:
             text = "nothing will be validated: trainer.check_val_every_n_epoch is %d, trainer.max_epochs %d"
             _LOG.warning(text, every, epochs)
+        self._warn_of_few_steps(trainer)
+
+    @staticmethod
+    def _warn_of_few_steps(trainer: pl.Trainer) -> None:
+        """Warn of a training whose epochs are too few for its few images, where nobody limited its steps."""
+        epochs = trainer.max_epochs or 0
+        limited = trainer.max_steps > 0 or trainer.fast_dev_run  # type: ignore[attr-defined]
+        if limited or epochs <= 0 or not trainer.is_global_zero:
+            return
+        steps = trainer.estimated_stepping_batches
+        if steps < _FEW_STEPS:
+            text = (
+                "%d optimiser steps in all, %.0f per epoch: an embedding needs a few thousand, fine-tuning a detector "
+                "some hundred; raise trainer.max_epochs or data.epoch_repeats, or lower data.batch_size"
+            )
+            _LOG.warning(text, steps, steps / epochs)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock."""
@@ -95,6 +115,7 @@ class RunSummary(pl.Callback):
             *self._metrics(trainer, "val"),
             f"run folder      {folder}",
             f"{'best' if best else 'last'} weights    {weights}",
+            *self._best_epoch(trainer),
             f"pictures        {folder / 'pictures'}",
             f"curves          tensorboard --logdir {folder.parent}",
             f"track a video   jde-lightning track VIDEO --weights {weights} --video --output tracks",
@@ -102,6 +123,16 @@ class RunSummary(pl.Callback):
         ]
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
+
+    @staticmethod
+    def _best_epoch(trainer: pl.Trainer) -> list[str]:
+        """When the best weights were measured, and what: they need not be the last ones, or hardly trained."""
+        kept: Any = trainer.checkpoint_callback
+        path, score = getattr(kept, "best_model_path", ""), getattr(kept, "best_model_score", None)
+        if score is None or not Path(path).is_file():
+            return []
+        epoch = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"]
+        return [f"best epoch      {epoch + 1} of {trainer.current_epoch}: {kept.monitor} {float(score):.3f}"]
 
     @staticmethod
     def _metrics(trainer: pl.Trainer, prefix: str) -> list[str]:
