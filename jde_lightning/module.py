@@ -158,8 +158,9 @@ class JDEModule(pl.LightningModule):
             part.requires_grad_(False)
         self._never_trained = list(self._frozen)
         self._trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        self._has_folded_norms = False
         if weights is not None:
-            self.network.load_weights(weights)
+            self._has_folded_norms = bool(self.network.load_weights(weights).folded)
 
     def on_fit_start(self) -> None:
         """Switch to training: Lightning leaves every layer in the mode that it finds, also the frozen ones."""
@@ -167,6 +168,8 @@ class JDEModule(pl.LightningModule):
         if self.frozen_layers and self.has_random_layers:
             text = "model.frozen_layers is %d, but no weights were loaded: these layers stay random; give model.weights"
             _LOG.warning(text, self.frozen_layers)
+        if self._has_folded_norms and not self.norm_eval:
+            _LOG.warning("batch norms of model.weights are folded: set model.norm_eval true, or the detector forgets")
 
     def on_train_start(self) -> None:
         """See to it that a resumed training has the optimiser that is configured.

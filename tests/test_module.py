@@ -164,6 +164,17 @@ def test_frozen_layers_of_random_weights_are_warned_of(loaded, tmp_path, caplog)
     assert ("model.frozen_layers is 11, but no weights were loaded" in caplog.text) == (not loaded)
 
 
+@pytest.mark.parametrize("norm_eval", [False, True])
+def test_folded_norms_of_the_weights_are_warned_of_where_training_would_change_them(norm_eval, tmp_path, caplog):
+    state = {name: value.clone() for name, value in module().network.state_dict().items()}
+    state["model.0.bn.running_var"][:] = 1 - 1e-3
+    state["model.0.bn.bias"][:] = 0.3
+    torch.save(state, tmp_path / "exported.pt")
+    jde = attach(module(weights=str(tmp_path / "exported.pt"), norm_eval=norm_eval))
+    jde.on_fit_start()
+    assert ("set model.norm_eval true, or the detector forgets" in caplog.text) != norm_eval
+
+
 def test_frozen_statistics_survive_a_fit(tmp_path):
     """Lightning calls ``train()`` of no module: what is frozen must be so from the first step."""
     jde = module(frozen_layers=11)

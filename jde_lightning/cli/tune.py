@@ -31,7 +31,7 @@ examples:
 
 --output gets best.yaml (for `track --tracker`), scores.json, trials.csv, history.png, importance.png and study.db. The
 same command goes on where it was interrupted; a larger --trials goes on from what there is. What is held out judges the
-result and chooses nothing: see docs/tuning.md. Needs optuna: pip install -e ".[tune]" in the clone.
+result and chooses nothing: see docs/tuning.md. Needs optuna: pip install "jde-lightning[tune]".
 
 A search space (--space FILE) is YAML:
   track_high_thresh: {low: 0.1, high: 0.7, step: 0.05}

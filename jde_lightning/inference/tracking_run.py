@@ -271,7 +271,10 @@ def _partial(path: Path) -> Path:
 def _warn_of_nobody(summary: TrackingSummary, tracker: Any) -> None:
     """Say why there may be no track at all."""
     score = summary.highest_score
-    found = f"the surest detection has a confidence of {score:.2f}" if score else "the network found nothing"
+    if not score:
+        why = "the network found nothing: was it trained for long enough, and on images like these?"
+        _LOG.warning("%s: nobody was tracked; %s", summary.name, why)
+        return
     known = ((name, getattr(tracker, name, None)) for name in _STARTING_THRESHOLDS)
     name, threshold = next(((name, value) for name, value in known if value is not None), ("", None))
     if threshold is None:
@@ -279,9 +282,10 @@ def _warn_of_nobody(summary: TrackingSummary, tracker: Any) -> None:
     elif score < threshold:
         why = (
             f"and this tracker starts tracks from {threshold:g} on ({name}). A network that was trained for minutes "
-            "wants a lower value: set it in the YAML file of --tracker (`jde-lightning configs trackers/yolo11_jde` "
-            "prints one to copy)"
+            "wants a lower value: --tracker short_training, or a YAML file with yours (`jde-lightning configs` lists "
+            "the packaged ones, and prints one to copy)"
         )
     else:
         why = f"above the {threshold:g} from which this tracker starts tracks ({name}), but in no two frames in a row"
-    _LOG.warning("%s: nobody was tracked; %s, %s", summary.name, found, why)
+    text = "%s: nobody was tracked; the surest detection has a confidence of %.2f, %s"
+    _LOG.warning(text, summary.name, score, why)

@@ -131,7 +131,7 @@ def _open_encoder(path: Path, frame_rate: float, size: tuple[int, int]) -> _Enco
     try:
         import av
     except ImportError:
-        reason = 'PyAV is not installed (pip install -e ".[video]" in the clone)'
+        reason = 'PyAV is not installed (pip install "jde-lightning[video]")'
     else:
         for codec in ("libx264", "libopenh264"):
             if codec in av.codecs_available:

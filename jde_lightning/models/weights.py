@@ -61,10 +61,7 @@ class WeightsReport:
             found, wanted = self.other_branch
             lines.append(f"  the file's Re-ID branch is {found}, the network's {wanted}: reid_branch: {found} takes it")
         if self.folded:
-            lines.append(
-                f"  {len(self.folded)} batch norms are folded into their convolutions: "
-                "training needs model.norm_eval: true, or the detector forgets what it knows"
-            )
+            lines.append(f"  {len(self.folded)} batch norms are folded into their convolutions")
         return "\n".join(lines)
 
 
@@ -99,7 +96,7 @@ def load_weights(network: nn.Module, path: str | Path, class_names: Sequence[str
     taken = {*report.copied, *report.sliced}
     report.unused = [name for name in source if name not in taken]
     report.folded = [name for name, norm in network.named_modules() if _is_folded(name, norm, taken)]
-    log.log(logging.WARNING if report.other_branch or report.folded else logging.INFO, "%s", report)
+    log.log(logging.WARNING if report.other_branch else logging.INFO, "%s", report)
     return report
 
 

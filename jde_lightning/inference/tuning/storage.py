@@ -26,7 +26,7 @@ def import_optuna() -> Any:
     try:
         optuna = importlib.import_module("optuna")
     except ImportError as error:
-        msg = 'tune needs the package optuna, which is not installed: pip install -e ".[tune]" in the clone'
+        msg = 'tune needs the package optuna, which is not installed: pip install "jde-lightning[tune]"'
         raise InputError(msg) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

@@ -180,7 +180,7 @@ def test_without_optuna_the_command_is_named(monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr(storage.importlib, "import_module", missing)
-    with pytest.raises(InputError, match=r"tune needs the package optuna.*pip install -e \"\.\[tune\]\" in the clone"):
+    with pytest.raises(InputError, match=r"tune needs the package optuna.*pip install \"jde-lightning\[tune\]\""):
         storage.import_optuna()
 
 
