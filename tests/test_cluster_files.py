@@ -315,6 +315,18 @@ def test_torchrun_passes_on_what_the_processes_ended_with(cluster, code):
 
 
 @pytest.mark.slow
+def test_torchrun_adds_the_flags_that_are_not_given(cluster):
+    module = "import os, sys\nif os.environ['RANK'] == '0':\n    print('WORDS', *sys.argv[1:])"
+    process = run_torchrun(
+        cluster, module, "fit", "--config", "a.yaml", "--trainer.devices=2", "--trainer.strategy", "x"
+    )
+    output, _ = cluster.finish(process, timeout=120)
+    assert process.returncode == 0, output
+    added = "--trainer.use_distributed_sampler false --trainer.num_nodes 1"
+    assert f"WORDS fit --config a.yaml --trainer.devices=2 --trainer.strategy x {added}\n" in output
+
+
+@pytest.mark.slow
 def test_a_signal_to_torchrun_reaches_the_processes_and_ends_with_75(cluster):
     stub = """
 import os, pathlib, signal, sys, time
@@ -340,8 +352,7 @@ time.sleep(100)
 def fit_words(crowd, runs):
     return [
         *("fit", "--config", str(crowd / "config.yaml"), "--data.root", str(crowd), "--data.num_workers", "0"),
-        *("--trainer.accelerator", "cpu", "--trainer.strategy", "ddp", "--trainer.use_distributed_sampler", "false"),
-        *("--trainer.devices", "2", "--trainer.default_root_dir", str(runs)),
+        *("--trainer.accelerator", "cpu", "--trainer.default_root_dir", str(runs)),
     ]
 
 

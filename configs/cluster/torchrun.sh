@@ -4,8 +4,10 @@
 #
 # Several machines, the same command on each; the first one is named to all, and all see the same --trainer.default_root_dir:
 #   NNODES=4 HEAD=node01:29500 bash configs/cluster/torchrun.sh fit ...
-# What stands after the script's name is a verb of `jde-lightning` and its options. SIGTERM, SIGINT or SIGUSR1 to this
-# process: the training saves last.ckpt and all end with code 75; the same command goes on with `--ckpt_path last_or_new`.
+# What stands after the script's name is a verb of `jde-lightning` and its options; the Trainer flags that this needs are
+# added where they are not given. Two processes without a GPU: GPUS=2 before it, --trainer.accelerator cpu behind it.
+# SIGTERM, SIGINT or SIGUSR1 to this process: the training saves last.ckpt and all end with code 75; the same command goes
+# on with `--ckpt_path last_or_new`.
 set -euo pipefail
 
 gpus="${GPUS-auto}"                  # processes of this machine: a number, or auto for all of its GPUs
@@ -30,6 +32,17 @@ else
     where=(--nnodes "$nodes" --nproc-per-node "$gpus"
         --rdzv-backend c10d --rdzv-endpoint "$head" --rdzv-id "${RDZV_ID-jde}")
 fi
+more=()
+add() { [[ " ${words[*]} " == *" --trainer.$1"[=\ ]* ]] || more+=("--trainer.$1" "$2"); } # unless it is given
+words=("$@")
+case "${1-}" in
+    fit | validate | test | predict)
+        add strategy ddp
+        add use_distributed_sampler false # ours deal out the data themselves
+        add num_nodes "${PET_NNODES-$nodes}"
+        add devices "$gpus"
+        ;;
+esac
 mkdir -p "$logs"
 
 # torchrun itself ends with 1 whatever the processes ended with; this passes on what they said, above all 75.
@@ -48,4 +61,4 @@ except ChildFailedError as end:
     code = end.get_first_failure()[1].exitcode
     print(end, file=sys.stderr)
     sys.exit(code if code > 0 else 128 - code)
-' "${where[@]}" --max-restarts "$restarts" --log-dir "$logs" --tee 3 -m jde_lightning "$@"
+' "${where[@]}" --max-restarts "$restarts" --log-dir "$logs" --tee 3 -m jde_lightning "$@" ${more[@]+"${more[@]}"}

@@ -14,6 +14,8 @@ from importlib import import_module
 from typing import Any
 
 from jde_lightning import __version__
+from jde_lightning.cli.termination import EXIT_CODE as TERMINATED_CODE
+from jde_lightning.cli.termination import Terminated, sigterm_interrupts
 from jde_lightning.errors import InputError, UsageError
 
 PROGRAM = "jde-lightning"
@@ -52,7 +54,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: the words after ``jde-lightning``; those of the process if omitted.
 
     Returns:
-        0 if all went well, 1 if the work failed, 2 if the command was wrong, 130 if it was interrupted.
+        0 if all went well, 1 if the work failed, 2 if the command was wrong, 130 if it was interrupted, 143 if
+        SIGTERM ended it.
     """
     words = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in words
@@ -67,6 +70,8 @@ def main(args: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _fail(words, _system_error(error), 1)
+    except Terminated:
+        return _fail(words, "terminated", TERMINATED_CODE)
     except KeyboardInterrupt:
         return _fail(words, "interrupted", 130)
     except SystemExit as end:
@@ -102,7 +107,8 @@ def _dispatch(words: list[str]) -> int:
     for length in (2, 1):
         verb = " ".join(words[:length])
         if verb in _OWN_VERBS:
-            return _run_own(verb, words[length:])
+            with sigterm_interrupts():
+                return _run_own(verb, words[length:])
     verbs = ", ".join([*_LIGHTNING_VERBS, *_OWN_VERBS])
     if len(words) == 1 or words[1] in ("-h", "--help"):
         group = [verb for verb in _OWN_VERBS if verb.startswith(f"{words[0]} ")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -212,7 +213,18 @@ class JDELightningCLI(LightningCLI):
             _LOG.warning("%s: the network is untrained; give --ckpt_path or --model.weights what was trained", verb)
 
     def before_fit(self) -> None:
-        """With several processes, have workers start from a clean one: here the main module is known to allow it."""
+        """With several processes, have workers start from a clean one: here the main module is known to allow it.
+
+        Raises:
+            UsageError: if there are several processes and the trainer does not know it: each would train alone.
+        """
+        started = int(os.environ.get("WORLD_SIZE", 1))
+        if "TORCHELASTIC_RUN_ID" in os.environ and started != self.trainer.world_size:
+            msg = (
+                f"torchrun started {started} processes and the trainer counts {self.trainer.world_size}: give "
+                "--trainer.strategy ddp, --trainer.devices (processes per machine) and --trainer.num_nodes"
+            )
+            raise UsageError(msg)
         if self.trainer.world_size > 1 and self.datamodule.num_workers:
             start_workers_from_a_clean_process()
 

@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from jde_lightning import JDEModule
 from jde_lightning.cli import main
 from jde_lightning.cli.lightning_verbs import JDELightningCLI, _model_words
 from jde_lightning.data.synthetic import SyntheticCrowd
+from jde_lightning.errors import UsageError
 
 OVERLAYS = Path(__file__).resolve().parents[2] / "configs" / "overlays"
 CONFIG = """
@@ -269,3 +271,13 @@ def test_what_random_weights_measure_is_said_to_be_that(caplog, verb, weights, t
     cli = SimpleNamespace(config={"subcommand": verb, verb: {"ckpt_path": None, "model": {"weights": weights}}})
     JDELightningCLI.before_instantiate_classes(cli)
     assert ("validate: the network is untrained; give --ckpt_path" in caplog.text) == told
+
+
+@pytest.mark.parametrize(("world_size", "torchrun", "refused"), [(1, True, True), (2, True, False), (1, False, False)])
+def test_processes_that_would_train_alone_are_refused(monkeypatch, world_size, torchrun, refused):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    if torchrun:
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "jde")
+    cli = SimpleNamespace(trainer=SimpleNamespace(world_size=world_size), datamodule=SimpleNamespace(num_workers=0))
+    with pytest.raises(UsageError, match="started 2 processes and the trainer counts 1") if refused else nullcontext():
+        JDELightningCLI.before_fit(cli)

@@ -1,4 +1,5 @@
 import errno
+import signal
 import subprocess
 import sys
 
@@ -152,3 +153,27 @@ def test_wrong_option_of_an_own_verb_is_wrong_usage(capsys):
 def test_half_of_a_verb_of_two_words_is_named_with_what_follows(capsys):
     assert main(["data", "chek"]) == 2
     assert "unknown verb 'data chek'; expected one of: " in capsys.readouterr().err
+
+
+def test_sigterm_ends_a_verb_as_ctrl_c_does(monkeypatch, capsys):
+    ended = []
+
+    def run(args):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:  # as `track` does, which then writes what it has
+            ended.append("written whole")
+            raise
+        return 0
+
+    monkeypatch.setattr("jde_lightning.cli.configs.run", run)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        assert main(["configs"]) == 143
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        signal.signal(signal.SIGTERM, lambda *_: ended.append("somebody else listens"))
+        assert main(["configs"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended == ["written whole", "somebody else listens"]
+    assert capsys.readouterr().err == "jde-lightning configs: error: terminated\n"
