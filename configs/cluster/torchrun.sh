@@ -6,8 +6,8 @@
 #   NNODES=4 HEAD=node01:29500 bash configs/cluster/torchrun.sh fit ...
 # What stands after the script's name is a verb of `jde-lightning` and its options; the Trainer flags that this needs are
 # added where they are not given. Two processes without a GPU: GPUS=2 before it, --trainer.accelerator cpu behind it.
-# SIGTERM, SIGINT or SIGUSR1 to this process: the training saves last.ckpt and all end with code 75; the same command goes
-# on with `--ckpt_path last_or_new`.
+# SIGTERM, SIGUSR1 or Ctrl-C to this process: the training saves last.ckpt and all end with code 75 (Ctrl-C: 130); the
+# same command goes on with `--ckpt_path last_or_new`.
 set -euo pipefail
 
 gpus="${GPUS-auto}"                  # processes of this machine: a number, or auto for all of its GPUs
@@ -47,7 +47,7 @@ mkdir -p "$logs"
 
 # torchrun itself ends with 1 whatever the processes ended with; this passes on what they said, above all 75.
 exec python -c '
-import sys
+import signal, sys
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main
@@ -56,7 +56,7 @@ try:
     main()
 except SignalException as end:  # this process was told to stop, and has told the others
     print(f"torchrun: {end}", file=sys.stderr)
-    sys.exit(75)
+    sys.exit(130 if end.sigval == signal.SIGINT else 75)  # Ctrl-C is a person, who does not want to go on
 except ChildFailedError as end:
     code = end.get_first_failure()[1].exitcode
     print(end, file=sys.stderr)
