@@ -29,8 +29,8 @@ examples:
   jde-lightning data check --config configs/quickstart.yaml
   jde-lightning data check --config configs/experiments/mot17_half.yaml --data.root MOT17/train --output check
 Every --data... flag of `fit` works here too. Exit code 1 where a split is empty or cannot be read; images that are
-missing, damaged, or in both training and validation are named, and leave it at 0. Without --decode an image is damaged
-if its header cannot be read.
+missing, damaged, or in both training and validation are named, and leave it at 0. Without --decode, damaged are those
+whose header cannot be read, and truncated samples of --output.
 """
 
 _SPLITS = ("train", "val", "test")
@@ -280,6 +280,7 @@ def _picture_of(frame: FrameAnnotations) -> Picture:
     try:
         picture = cv2.resize(decode(frame.image_path), size, interpolation=cv2.INTER_AREA)
     except InputError:
+        print(f"damaged, drawn as grey: {frame.image_path}")
         picture = np.full((size[1], size[0], 3), PADDING, np.uint8)
     known = (frame.identities >= 0).any()
     identities = frame.identities if known else np.arange(len(frame))

@@ -137,6 +137,19 @@ def test_damaged_and_missing_files_are_named(config, tmp_path, capsys):
     assert dataset["images"] == 4
 
 
+def test_a_truncated_image_is_named_by_decode_and_among_the_samples(config, tmp_path, capsys):
+    image = tmp_path / "street" / "images" / "val" / "001.jpg"
+    cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    image.write_bytes(image.read_bytes()[:1500])
+    assert main(["data", "check", "--config", str(config)]) == 0
+    assert "damaged" not in capsys.readouterr().out
+    assert main(["data", "check", "--config", str(config), "--decode"]) == 0
+    out = capsys.readouterr().out
+    assert f"  damaged: {image}\n  1 of 2 images cannot be decoded" in out
+    assert main(["data", "check", "--config", str(config), "--output", str(tmp_path / "out")]) == 0
+    assert f"damaged, drawn as grey: {image}\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("what", ["no boxes", "no folder"])
 def test_an_empty_split_fails(config, tmp_path, capsys, what):
     folder = tmp_path / "street"
