@@ -226,7 +226,7 @@ def test_several_broken_label_files_are_told_together(tmp_path, bad, more):
     places = [f"{tmp_path / 'labels' / 'train' / str(number)}.txt:{1 + number % 2}" for number in bad[:5]]
     message = str(error.value)
     assert message.startswith(f"{places[0]}: the class is 2, but names has 0, 1; correct the line")
-    assert message.endswith(f"; wrong are also {', '.join(places[1:])}{more}")
+    assert message.endswith(f"; also wrong: {', '.join(places[1:])}{more}")
     assert "\n" not in message
 
 
@@ -235,7 +235,7 @@ def test_other_broken_label_files_are_not_looked_for_forever(tmp_path, monkeypat
     for number in range(1, 6):
         write(tmp_path, f"images/train/{number}.jpg", ["2 0.5 0.5 0.1 0.1"] if number in (1, 3, 5) else LINES)
     write_yaml(tmp_path)
-    with pytest.raises(InputError, match=r"labels/train/1\.txt:1: .*; wrong are also [^ ]*/3\.txt:1$"):
+    with pytest.raises(InputError, match=r"labels/train/1\.txt:1: .*; also wrong: [^ ]*/3\.txt:1$"):
         read(YOLOText(), tmp_path)
 
 

@@ -167,7 +167,7 @@ class TextLabels(Reader):
             raise errors[0]
         if errors:
             places = ", ".join(str(error).split(": ", 1)[0] for error in errors[1:_TOLD])
-            msg = f"{errors[0]}; wrong are also {places}{' and more' if len(errors) > _TOLD else ''}"
+            msg = f"{errors[0]}; also wrong: {places}{' and more' if len(errors) > _TOLD else ''}"
             raise InputError(msg) from errors[0]
 
     def _frame(self, item: LabelledImage, width: int, height: int) -> FrameAnnotations:
