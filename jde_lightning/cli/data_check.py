@@ -28,12 +28,14 @@ _EPILOG = """\
 examples:
   jde-lightning data check --config configs/quickstart.yaml
   jde-lightning data check --config configs/experiments/mot17_half.yaml --data.root MOT17/train --output check
-Every --data... flag of `fit` works here too. Exit code 1 where a split is empty or cannot be read.
+Every --data... flag of `fit` works here too. Exit code 1 where a split is empty or cannot be read; images that are
+missing, damaged, or in both training and validation are named, and leave it at 0. Without --decode, damaged are those
+whose header cannot be read, and truncated samples of --output.
 """
 
 _SPLITS = ("train", "val", "test")
 _TILE = 640  # pixels of the longest side of a frame on the contact sheet
-_NAMED = 5  # missing and damaged files that are named; the JSON has them all
+_NAMED = 5  # missing, damaged and equal files that are named; the JSON has them all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +111,7 @@ def _check(args: argparse.Namespace) -> int:
         raise InputError(msg)
     if not data.readers["val"]:
         print("\nval: data.val names no readers, so nothing is measured in training and no weights are the best")
-    report["overlaps"] = _report_overlaps(indices)
+    report["overlaps"], report["same_images"] = _report_overlaps(indices)
     if args.output is not None:
         for path in _draw(data, indices, args.output, args.samples):
             print(path)
@@ -203,18 +205,33 @@ def _undecodable(index: FrameIndex) -> list[str]:
     return damaged
 
 
-def _report_overlaps(indices: dict[str, FrameIndex]) -> list[str]:
-    """Print what training and validation have in common."""
+def _report_overlaps(indices: dict[str, FrameIndex]) -> tuple[list[str], list[list[str]]]:
+    """Print what training and validation have in common; return the lines, and the files with the same bytes."""
     from jde_lightning.data.overlaps import find_duplicates, find_overlaps
+    from jde_lightning.data.same_images import find_same_images
 
     if not {"train", "val"} <= indices.keys():
-        return []
-    overlaps = find_overlaps(indices["train"], indices["val"]) + find_duplicates(indices["train"])
+        return [], []
+    train, val = indices["train"], indices["val"]
+    overlaps = find_overlaps(train, val) + find_duplicates(train)
+    same = find_same_images(train, val, progress=True)
     lines = [f"{overlap.severity}: {overlap.text}" for overlap in overlaps]
+    if same.pairs:
+        images = "1 image" if len(same.pairs) == 1 else f"{len(same.pairs)} images"
+        lines.append(
+            f"leak: the training holds {images} of the validation under another path, byte for byte; "
+            "leave them out of one of the two"
+        )
     print("\ntraining and validation" + (":" if lines else ": no sequence, image or file in common"))
     for line in lines:
         print(f"  {line}")
-    return lines
+    for ours, theirs in same.pairs[:_NAMED]:
+        print(f"    val {theirs} is train {ours}")
+    if len(same.pairs) > _NAMED:
+        print(f"    and {len(same.pairs) - _NAMED} more")
+    if same.unreadable:
+        print(f"  {len(same.unreadable)} files cannot be read and were not compared, first {same.unreadable[0]}")
+    return lines, [[str(ours), str(theirs)] for ours, theirs in same.pairs]
 
 
 def _draw(data: JDEDataModule, indices: dict[str, FrameIndex], output: Path, samples: int) -> list[Path]:
@@ -263,6 +280,7 @@ def _picture_of(frame: FrameAnnotations) -> Picture:
     try:
         picture = cv2.resize(decode(frame.image_path), size, interpolation=cv2.INTER_AREA)
     except InputError:
+        print(f"damaged, drawn as grey: {frame.image_path}")
         picture = np.full((size[1], size[0], 3), PADDING, np.uint8)
     known = (frame.identities >= 0).any()
     identities = frame.identities if known else np.arange(len(frame))

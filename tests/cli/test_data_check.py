@@ -1,6 +1,7 @@
 """`data check` says what the data module would read, and fails where there is nothing."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -11,13 +12,13 @@ from jde_lightning.cli import main
 
 
 def write_yolo(folder, split, counts, names=("person",)):
-    """Images of ``folder/images/split`` with so many boxes each, side by side."""
+    """Images of ``folder/images/split``, each of its own grey, with so many boxes each, side by side."""
     for number, count in enumerate(counts):
         image = folder / "images" / split / f"{number:03d}.jpg"
         label = folder / "labels" / split / f"{number:03d}.txt"
         for path in (image, label):
             path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(image), np.full((48, 64, 3), 90, np.uint8))
+        cv2.imwrite(str(image), np.full((48, 64, 3), 90 + 2 * number + 50 * (split == "val"), np.uint8))
         label.write_text("".join(f"0 {0.05 + 0.1 * i} 0.5 0.08 0.5\n" for i in range(count)))
     content = {"path": ".", "train": "images/train", "val": "images/val", "names": list(names)}
     (folder / "data.yaml").write_text(yaml.safe_dump(content))
@@ -57,6 +58,37 @@ def test_flags_reach_the_data_module(config, capsys):
     out = capsys.readouterr().out
     assert "train: 2 images, 4 boxes" in out
     assert "leak: " in out
+
+
+def test_copies_and_links_of_training_images_in_the_validation_are_named(config, tmp_path, capsys):
+    train, val = (tmp_path / "street" / "images" / split for split in ("train", "val"))
+    (val / "sub").mkdir()
+    copies = [
+        (train / "002.jpg", shutil.copy(train / "002.jpg", val / "another.jpg")),
+        (train / "004.jpg", shutil.copy(train / "004.jpg", val / "sub" / "004.jpg")),
+    ]
+    copies.append((train / "003.jpg", val / "link.jpg"))
+    (val / "link.jpg").symlink_to(train / "003.jpg")
+    report = tmp_path / "report.json"
+    assert main(["data", "check", "--config", str(config), "--json", str(report)]) == 0
+    out = capsys.readouterr().out
+    assert "leak: the training holds 3 images of the validation under another path, byte for byte; leave" in out
+    for ours, theirs in copies:
+        assert f"    val {theirs} is train {ours}\n" in out
+    read = json.loads(report.read_text())
+    assert sorted(read["same_images"]) == sorted([str(ours), str(theirs)] for ours, theirs in copies)
+    assert len(read["overlaps"]) == 1
+
+
+def test_of_many_copies_a_few_are_named(config, tmp_path, capsys):
+    train, val = (tmp_path / "street" / "images" / split for split in ("train", "val"))
+    for number in range(8):
+        shutil.copy(train / "001.jpg", val / f"copy{number}.jpg")
+    assert main(["data", "check", "--config", str(config)]) == 0
+    out = capsys.readouterr().out
+    assert "holds 8 images" in out
+    assert out.count(" is train ") == 5
+    assert "    and 3 more\n" in out
 
 
 def test_training_alone_says_what_is_missing(config, capsys):
@@ -103,6 +135,19 @@ def test_damaged_and_missing_files_are_named(config, tmp_path, capsys):
     (dataset,) = json.loads(report.read_text())["train"]["datasets"]
     assert [path.rsplit("/", 1)[1] for path in dataset["corrupt"]] == ["000.jpg"]
     assert dataset["images"] == 4
+
+
+def test_a_truncated_image_is_named_by_decode_and_among_the_samples(config, tmp_path, capsys):
+    image = tmp_path / "street" / "images" / "val" / "001.jpg"
+    cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    image.write_bytes(image.read_bytes()[:1500])
+    assert main(["data", "check", "--config", str(config)]) == 0
+    assert "damaged" not in capsys.readouterr().out
+    assert main(["data", "check", "--config", str(config), "--decode"]) == 0
+    out = capsys.readouterr().out
+    assert f"  damaged: {image}\n  1 of 2 images cannot be decoded" in out
+    assert main(["data", "check", "--config", str(config), "--output", str(tmp_path / "out")]) == 0
+    assert f"damaged, drawn as grey: {image}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("what", ["no boxes", "no folder"])

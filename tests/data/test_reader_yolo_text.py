@@ -8,7 +8,7 @@ from jde_lightning import _ultralytics  # noqa: F401  # quiet, offline import of
 from jde_lightning.boxes import cxcywh_to_xyxy
 from jde_lightning.data.images import is_rotated
 from jde_lightning.data.index import FrameIndex
-from jde_lightning.data.readers import YOLOText
+from jde_lightning.data.readers import YOLOText, text_labels
 from jde_lightning.errors import InputError
 from jde_lightning.structures import NO_IDENTITY, Role
 
@@ -213,6 +213,30 @@ def test_bad_lines_are_named(tmp_path, sixth_column, line, message):
     with pytest.raises(InputError, match=rf"labels/train/1\.txt:2: .*{message}") as error:
         read(YOLOText(sixth_column=sixth_column), tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("bad", "more"), [([2, 4], ""), ([1, 2, 4, 5, 6], ""), ([1, 2, 3, 5, 6, 8, 9], " and more")])
+def test_several_broken_label_files_are_told_together(tmp_path, bad, more):
+    for number in range(1, 10):
+        lines = [*LINES[:1] * (number % 2), "2 0.5 0.5 0.1 0.1"] if number in bad else LINES
+        write(tmp_path, f"images/train/{number}.jpg", lines)
+    write_yaml(tmp_path)
+    with pytest.raises(InputError) as error:
+        read(YOLOText(), tmp_path)
+    places = [f"{tmp_path / 'labels' / 'train' / str(number)}.txt:{1 + number % 2}" for number in bad[:5]]
+    message = str(error.value)
+    assert message.startswith(f"{places[0]}: the class is 2, but names has 0, 1; correct the line")
+    assert message.endswith(f"; also wrong: {', '.join(places[1:])}{more}")
+    assert "\n" not in message
+
+
+def test_other_broken_label_files_are_not_looked_for_forever(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_labels, "_LOOK_ON", 3)
+    for number in range(1, 6):
+        write(tmp_path, f"images/train/{number}.jpg", ["2 0.5 0.5 0.1 0.1"] if number in (1, 3, 5) else LINES)
+    write_yaml(tmp_path)
+    with pytest.raises(InputError, match=r"labels/train/1\.txt:1: .*; also wrong: [^ ]*/3\.txt:1$"):
+        read(YOLOText(), tmp_path)
 
 
 def test_label_file_that_is_no_text(tmp_path):

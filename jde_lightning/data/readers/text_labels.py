@@ -23,6 +23,9 @@ IMAGES = "images"
 NO_LABELS = frozenset({"classes.txt"})
 """Text files that labelling tools write into the folder of labels and that belong to no image."""
 
+_TOLD = 5  # broken label files that are told together
+_LOOK_ON = 10_000  # images in which others are looked for: nobody is to wait long for an error that is known
+
 
 class LabelledImage(NamedTuple):
     """An image, the file with its labels, and its place in a video.
@@ -142,12 +145,30 @@ class TextLabels(Reader):
         """Read the label files of images that can be opened.
 
         Raises:
-            InputError: if a label file is broken.
+            InputError: if label files are broken; the message says what is wrong with the first, and where the next
+                ones are wrong, so that they can be corrected together.
         """
+        errors: list[InputError] = []
+        looked_on = 0
         for item in items:
             size = self.size_of(item.image)
             if size is not None:
-                yield self._frame(item, *size)
+                try:
+                    frame = self._frame(item, *size)
+                except InputError as error:
+                    errors.append(error)
+                else:
+                    if not errors:
+                        yield frame
+            looked_on += bool(errors)
+            if len(errors) > _TOLD or looked_on == _LOOK_ON:
+                break
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            places = ", ".join(str(error).split(": ", 1)[0] for error in errors[1:_TOLD])
+            msg = f"{errors[0]}; also wrong: {places}{' and more' if len(errors) > _TOLD else ''}"
+            raise InputError(msg) from errors[0]
 
     def _frame(self, item: LabelledImage, width: int, height: int) -> FrameAnnotations:
         rows: dict[Row, int] = {}
