@@ -120,6 +120,19 @@ def write_tables(results: Sequence[RowResult], folder: Path) -> list[Path]:
     return paths
 
 
+def has_numbers(folder: Path) -> bool:
+    """Whether a folder has a table, and the table a measured row.
+
+    Args:
+        folder: as of :func:`write_tables`.
+    """
+    try:
+        with (folder / "ablations.csv").open(newline="", encoding="utf-8") as file:
+            return any(line.get("seeds") for line in csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+
+
 def _picture(title: str, lines: Sequence[RowResult]) -> Figure:
     """Draw the measured rows of a table."""
     from jde_lightning.plots.ablation import plot_ablation
