@@ -202,6 +202,7 @@ def _collect(rows: list[AblationRow], epoch: str, failures: dict[tuple[Path, int
 
 def _result(row: AblationRow, epoch: str, failure: str) -> RowResult:
     """What lies on disk of one row with one seed."""
+    from jde_lightning.cli.ablation_notes import deviations
     from jde_lightning.cli.ablation_runs import find_run
     from jde_lightning.cli.ablation_table import RowResult
 
@@ -213,4 +214,14 @@ def _result(row: AblationRow, epoch: str, failure: str) -> RowResult:
     elif "hota" not in done.measured:
         note = "no tracking metrics: no validation sequence has identities"
     measured = done.measured if done.finished else {}
-    return RowResult(row.table, row.name, row.published, measured, done.epochs, done.seconds, done.folder, note=note)
+    return RowResult(
+        row.table,
+        row.name,
+        row.published,
+        measured,
+        done.epochs,
+        done.seconds,
+        done.folder,
+        note=note,
+        deviations=deviations(row),
+    )

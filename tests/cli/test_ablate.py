@@ -118,6 +118,7 @@ def test_report_only_collects_the_last_validation_and_trains_nothing(finished, c
     assert (done["epochs"], done["run"]) == ("2", str(finished / "runs/rows/dim_16/version_0"))
     assert (found["dim_8"]["note"], found["dim_8"]["hota"]) == ("unfinished, epoch 1 of 2", "")
     assert found["broken"]["note"] == "not run"
+    assert "validated at 96 px (paper: 1088), random initial weights" in (finished / "table/ablations.md").read_text()
 
 
 def test_best_epoch_is_the_one_of_the_highest_hota(finished, commands):
