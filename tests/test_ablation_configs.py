@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from jde_lightning.cli.ablation_rows import load_rows
-from jde_lightning.cli.ablation_runs import differences
+from jde_lightning.cli.ablation_settings import differences, set_otherwise
 from jde_lightning.cli.lightning_verbs import JDELightningCLI
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -124,6 +124,7 @@ def test_row_over_its_base(row, tmp_path):
     # what `ablate` compares a finished run with is what the run would write
     (read,) = load_rows([path], [BASE], Path(), [])
     assert differences(read.settings, saved) == []
+    assert set_otherwise(read.settings, saved) == []
     saved["model"]["reid_loss"]["init_args"]["loss"]["init_args"]["margin"] = 0.3
     assert differences(read.settings, saved) == ["model.reid_loss.init_args.loss.init_args.margin"]
 

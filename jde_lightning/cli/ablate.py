@@ -21,18 +21,19 @@ _EPILOG = """\
 examples:
   jde-lightning ablate configs/ablations/table2 -- --data.root DATASETS --model.weights yolo11s.pt
   jde-lightning ablate configs/ablations --print-commands -- --data.root DATASETS      (one job per line, for a cluster)
-  jde-lightning ablate configs/ablations --report-only --table results
+  jde-lightning ablate configs/ablations --report-only -- --data.root DATASETS --model.weights yolo11s.pt
   jde-lightning ablate configs/studies/supervision --base configs/quickstart.yaml --seeds 0 1 2       (mean and spread)
 
 A row is `fit --config BASE --config ROW` with the arguments after --, in a process of its own; one that fails is noted
 and the next begins. A row whose run is finished is not trained again, one that was interrupted goes on from its last
 checkpoint: start the same command again after Ctrl-C. Finished: metrics.csv of a run below the row's
 trainer.default_root_dir holds the validation of the last epoch, and its config.yaml has the row's settings (devices,
-paths and workers aside). So --report-only wants the same arguments after -- as the training.
-Exit code 1 where a row failed.
+folders and workers aside). So --report-only wants the same arguments after -- as the training.
+A table that has numbers is never replaced by one that has none. Exit code 1 where a row failed, or where --report-only
+finds no finished run.
 """
 _BASE = Path("experiments/paper_ablation")
-_TABLE = Path("runs/ablations")
+_TABLE = Path("runs/ablations")  # below --runs: beside the folders runs/table1 and so on of the rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--runs", type=Path, default=Path(), metavar="DIR", help="where the run folders of the rows go (default: here)")
     add(
-        "--table", type=Path, default=_TABLE, metavar="DIR", help="folder for table and pictures (default: %(default)s)"
+        "--table",
+        type=Path,
+        metavar="DIR",
+        help=f"folder for ablations.csv, ablations.md and pictures (default: {_TABLE} below --runs)",
     )
     add(
         "--epoch",
@@ -71,19 +75,23 @@ def run(args: argparse.Namespace) -> int:
         args: the parsed arguments of :func:`add_arguments`, and ``fit``: the words after ``--``.
 
     Returns:
-        0; 1 if a row failed. Rows that --report-only finds unfinished are no failure.
+        0; 1 if a row failed, or ``--report-only`` found no finished run. Some that it finds unfinished are no failure.
 
     Raises:
         InputError: if rows, base or arguments cannot be used.
-        KeyboardInterrupt: after Ctrl-C; the tables are written.
+        KeyboardInterrupt: after Ctrl-C; the tables are written, unless empty ones would replace filled ones.
     """
     from jde_lightning.cli.ablation_rows import load_rows
-    from jde_lightning.cli.ablation_table import markdown, write_tables
+    from jde_lightning.cli.ablation_table import markdown
 
     rows = load_rows(args.rows, args.base or [_BASE], args.runs, args.fit, tuple(dict.fromkeys(args.seeds or [None])))
+    folder = args.table or args.runs / _TABLE
     if args.print_commands:
         _print_commands(rows)
         return 0
+    if args.report_only and not _finished(rows):
+        _tell_that_nothing_is_finished(rows, _collect(rows, args.epoch, {}), folder)
+        return 1
     failures: dict[tuple[Path, int | None], str] = {}
     try:
         if not args.report_only:
@@ -92,14 +100,46 @@ def run(args: argparse.Namespace) -> int:
                 failure = failed[0] if failed else _train(row, f"[{place}/{len(rows)}]")
                 if failure:
                     failures[row.key] = failure
-                write_tables(_collect(rows, args.epoch, failures), args.table)
+                _write(rows, _collect(rows, args.epoch, failures), folder)
     finally:
         results = _collect(rows, args.epoch, failures)
-        written = write_tables(results, args.table)
+        written = _write(rows, results, folder)
     sys.stdout.write("\n".join([markdown(results), *map(str, written), ""]))
     finished = sum(not result.note for result in results)
     sys.stderr.write(f"{finished} of {len(results)} rows are finished, {len(failures)} runs failed\n")
+    if not written:
+        sys.stderr.write(f"{folder}: the table of other runs is left as it was, since none of these is finished\n")
     return int(bool(failures))
+
+
+def _finished(rows: list[AblationRow]) -> bool:
+    """Whether any row has a finished run."""
+    from jde_lightning.cli.ablation_runs import find_run
+
+    return any(run is not None and run.finished for run, _ in map(find_run, rows))
+
+
+def _write(rows: list[AblationRow], results: list[RowResult], folder: Path) -> list[Path]:
+    """Write the tables, unless they are empty and would replace some that are not.
+
+    Returns:
+        The files; none where the earlier ones are left.
+    """
+    from jde_lightning.cli.ablation_table import has_numbers, write_tables
+
+    return write_tables(results, folder) if _finished(rows) or not has_numbers(folder) else []
+
+
+def _tell_that_nothing_is_finished(rows: list[AblationRow], results: list[RowResult], folder: Path) -> None:
+    """Print what there is, write nothing, and say what was looked for and where."""
+    from jde_lightning.cli.ablation_table import markdown
+
+    sys.stdout.write(markdown(results))
+    places = f"{rows[0].root}" + (f" and {len(rows) - 1} more folders" if len(rows) > 1 else "")
+    sys.stderr.write(
+        f"no finished run of these settings in {places}; nothing is written to {folder}. "
+        "Repeat the arguments after -- (and --runs, --base, --seeds) with which the rows were trained\n"
+    )
 
 
 def _print_commands(rows: list[AblationRow]) -> None:
@@ -162,6 +202,7 @@ def _collect(rows: list[AblationRow], epoch: str, failures: dict[tuple[Path, int
 
 def _result(row: AblationRow, epoch: str, failure: str) -> RowResult:
     """What lies on disk of one row with one seed."""
+    from jde_lightning.cli.ablation_notes import deviations
     from jde_lightning.cli.ablation_runs import find_run
     from jde_lightning.cli.ablation_table import RowResult
 
@@ -173,4 +214,14 @@ def _result(row: AblationRow, epoch: str, failure: str) -> RowResult:
     elif "hota" not in done.measured:
         note = "no tracking metrics: no validation sequence has identities"
     measured = done.measured if done.finished else {}
-    return RowResult(row.table, row.name, row.published, measured, done.epochs, done.seconds, done.folder, note=note)
+    return RowResult(
+        row.table,
+        row.name,
+        row.published,
+        measured,
+        done.epochs,
+        done.seconds,
+        done.folder,
+        note=note,
+        deviations=deviations(row),
+    )

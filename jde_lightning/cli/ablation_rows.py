@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class AblationRow:
         root: folder of the row's runs (``trainer.default_root_dir``); rows with equal settings may share one.
         words: the command that trains it, without the program: ``fit --config ...``.
         seed: of everything random in it; ``None`` where nobody chose one.
+        own: what base and row set by themselves, without the arguments.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class AblationRow:
     root: Path
     words: tuple[str, ...]
     seed: int | None = None
+    own: dict[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[Path, int | None]:
@@ -99,7 +101,8 @@ def load_rows(
         table, name, published = _published(path)
         # `fit` seeds what Lightning draws, the data module what its loaders draw.
         by_seed = [] if seed is None else ["--seed_everything", str(seed), "--data.seed", str(seed)]
-        settings = merge(merge(base, _read_row(path)), merge(explicit, settings_of(by_seed)))
+        own = merge(base, _read_row(path))
+        settings = merge(own, merge(explicit, settings_of(by_seed)))
         trainer = settings.setdefault("trainer", {})
         if not isinstance(trainer.get("max_epochs"), int) or trainer["max_epochs"] < 1:
             found = trainer.get("max_epochs")
@@ -110,7 +113,7 @@ def load_rows(
         configs = [word for config in (*bases, path) for word in ("--config", str(config))]
         place = [] if str(root) == chosen else ["--trainer.default_root_dir", str(root)]
         words = ("fit", *configs, *place, *arguments, *by_seed)
-        rows.append(AblationRow(path, table, name, published, settings, root, words, seed))
+        rows.append(AblationRow(path, table, name, published, settings, root, words, seed, own))
     return rows
 
 

@@ -6,19 +6,12 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from jde_lightning.cli.ablation_rows import FURTHER_METRICS, METRICS, AblationRow
+from jde_lightning.cli.ablation_settings import differences, set_otherwise
 from jde_lightning.errors import InputError
 from jde_lightning.files import read_yaml
-
-# What a run may have otherwise and still be the run of its row: where it ran, and from which folders it read.
-_OF_THE_MACHINE = {
-    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy", "default_root_dir", "logger")),
-    *(f"trainer.{key}" for key in ("enable_progress_bar", "enable_model_summary", "log_every_n_steps")),
-    *(f"data.{key}" for key in ("root", "num_workers", "cache", "cache_images", "cache_gb", "index_cache")),
-    "model.weights",
-}
 
 
 @dataclass(frozen=True)
@@ -46,7 +39,8 @@ def find_run(row: AblationRow, epoch: Literal["last", "best"] = "last") -> tuple
     """Find the run of a row: the newest finished one with its settings, else the newest unfinished one.
 
     Finished means that ``metrics.csv`` holds the validation of the last epoch that the row validates. A run whose
-    ``config.yaml`` differs from the row in more than the machine is not the row's.
+    ``config.yaml`` differs from the row in more than the machine is not the row's; where the row leaves open what is
+    trained or measured, the run must have left it open too.
 
     Args:
         row: the row.
@@ -64,7 +58,7 @@ def find_run(row: AblationRow, epoch: Literal["last", "best"] = "last") -> tuple
             continue  # the folder of something else, or of a run that ended before it began
         if "verbose" in config:
             continue  # of `validate` or `test`, which have this option
-        differing = differences(row.settings, config)
+        differing = [*differences(row.settings, config), *set_otherwise(row.settings, config)]
         if differing:
             why = f"not run with these settings: {folder} differs in {', '.join(differing)}"
             continue
@@ -73,46 +67,6 @@ def find_run(row: AblationRow, epoch: Literal["last", "best"] = "last") -> tuple
             return run, ""
         unfinished = unfinished or run
     return unfinished, "" if unfinished else why
-
-
-def differences(wanted: Any, found: Any, key: str = "") -> list[str]:
-    """Keys in which a run's full configuration differs from what a row sets, those of the machine left out.
-
-    Args:
-        wanted: a (part of a) row's settings.
-        found: the same part of ``config.yaml``, where defaults are filled in and class names are complete.
-        key: its dotted name.
-    """
-    if key in _OF_THE_MACHINE or key.endswith("+"):  # `callbacks+` appends, which cannot be told from the result
-        return []
-    if isinstance(wanted, dict):
-        found = found if isinstance(found, dict) else {}
-        if "class_path" in found and not wanted.keys() & {"class_path", "init_args"}:
-            found = found.get("init_args") or {}  # --tracking_hota.tracker.track_buffer 30
-        parts = [(name, value, found.get(name)) for name, value in wanted.items()]
-    elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
-        parts = [(str(place), *pair) for place, pair in enumerate(zip(wanted, found, strict=True))]
-    elif isinstance(found, dict) and "class_path" in found:  # a class that is named without arguments
-        return differences(wanted, found["class_path"], f"{key}.class_path")
-    else:
-        same = _same_class if key.endswith(".class_path") else _same
-        return [] if same(wanted, found) else [key]
-    return [name for part in parts for name in differences(part[1], part[2], f"{key}.{part[0]}".lstrip("."))]
-
-
-def _same(wanted: Any, found: Any) -> bool:
-    """Whether two values mean the same; 1e-3 is text to YAML and a number to ``fit``."""
-    if isinstance(wanted, bool) or isinstance(found, bool):
-        return wanted is found
-    try:
-        return wanted == found or float(wanted) == float(found)
-    except (TypeError, ValueError):
-        return False
-
-
-def _same_class(wanted: Any, found: Any) -> bool:
-    """Whether two names mean the same class; in a row it may go by its bare name."""
-    return isinstance(wanted, str) and isinstance(found, str) and wanted.split(".")[-1] == found.split(".")[-1]
 
 
 def _newest_first(root: Path) -> Iterator[Path]:

@@ -28,6 +28,7 @@ _COLUMNS = [
     "seconds",
     "run",
     "note",
+    "differs",
 ]
 
 _TITLES = {
@@ -54,6 +55,7 @@ class RowResult:
         spread: standard deviation over the seeds (n - 1 in the denominator); empty where there are not two.
         seeds: how many finished runs the numbers are of.
         note: why there are no numbers, or what else to know; empty if all is well.
+        deviations: in what the run is not what was published; empty where nothing was.
     """
 
     table: str
@@ -66,6 +68,7 @@ class RowResult:
     spread: dict[str, float] = field(default_factory=dict)
     seeds: int = 1
     note: str = ""
+    deviations: tuple[str, ...] = ()
 
 
 def of_seeds(runs: Sequence[tuple[int | None, RowResult]]) -> RowResult:
@@ -120,6 +123,19 @@ def write_tables(results: Sequence[RowResult], folder: Path) -> list[Path]:
     return paths
 
 
+def has_numbers(folder: Path) -> bool:
+    """Whether a folder has a table, and the table a measured row.
+
+    Args:
+        folder: as of :func:`write_tables`.
+    """
+    try:
+        with (folder / "ablations.csv").open(newline="", encoding="utf-8") as file:
+            return any(line.get("seeds") for line in csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+
+
 def _picture(title: str, lines: Sequence[RowResult]) -> Figure:
     """Draw the measured rows of a table."""
     from jde_lightning.plots.ablation import plot_ablation
@@ -158,7 +174,8 @@ def _heading(name: str) -> str:
 def markdown(results: Sequence[RowResult]) -> str:
     """Return the lines as Markdown, one table for each table of the paper.
 
-    A cell reads ``measured (published, difference)``; the best measured value of a table is bold.
+    A cell reads ``measured (published, difference)``; the best measured value of a table is bold. Below a table stands
+    in what its measured rows are not what was published.
 
     Args:
         results: the lines, in any order; tables come in the order in which they are first named.
@@ -182,7 +199,23 @@ def markdown(results: Sequence[RowResult]) -> str:
             if several:
                 cells.append(str(line.seeds) if line.measured else "")
             parts.append(_markdown_line([line.name, *cells, str(line.epochs or ""), time, run, line.note]))
+        parts += _notes(lines)
     return "\n".join(parts) + "\n"
+
+
+def _notes(lines: Sequence[RowResult]) -> list[str]:
+    """What to say below a table about runs that are not what was published; rows of which the same is true share it."""
+    measured = [line for line in lines if line.measured]
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for line in measured:
+        rows.setdefault(line.deviations, []).append(line.name)
+    notes = []
+    for deviations, names in rows.items():
+        if deviations:
+            whose = "" if len(names) == len(measured) else f" ({', '.join(names)})"
+            text = f"Not what was published{whose}: {', '.join(deviations)}. The differences are of these too."
+            notes += ["", text]
+    return notes
 
 
 def _csv_line(result: RowResult) -> dict[str, str]:
@@ -200,6 +233,7 @@ def _csv_line(result: RowResult) -> dict[str, str]:
             cells[f"{name}_difference"] = f"{measured - published:+.2f}"
     if result.measured:
         cells["seeds"] = str(result.seeds)
+        cells["differs"] = "; ".join(result.deviations)
     if result.run is not None:
         cells |= {"epochs": str(result.epochs), "seconds": f"{result.seconds:.0f}", "run": str(result.run)}
     return cells

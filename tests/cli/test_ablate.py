@@ -118,6 +118,7 @@ def test_report_only_collects_the_last_validation_and_trains_nothing(finished, c
     assert (done["epochs"], done["run"]) == ("2", str(finished / "runs/rows/dim_16/version_0"))
     assert (found["dim_8"]["note"], found["dim_8"]["hota"]) == ("unfinished, epoch 1 of 2", "")
     assert found["broken"]["note"] == "not run"
+    assert "validated at 96 px (paper: 1088), random initial weights" in (finished / "table/ablations.md").read_text()
 
 
 def test_best_epoch_is_the_one_of_the_highest_hota(finished, commands):
@@ -136,11 +137,52 @@ def test_finished_rows_are_skipped_and_interrupted_ones_go_on(finished, commands
     assert lines(finished / "table")["dim_8"]["note"] == "failed, exit code 1: error: no training in this test"
 
 
-def test_a_run_with_other_settings_is_not_the_row_s(finished, commands):
-    assert main(words(finished, "--report-only", "--", "--trainer.max_epochs", "3", "--data.root", "x")) == 0
-    note = lines(finished / "table")["16"]["note"]
-    assert note.startswith("not run with these settings: ")
-    assert note.endswith("version_0 differs in trainer.max_epochs")
+def test_a_run_with_other_settings_is_not_the_row_s(finished, commands, capsys):
+    assert main(words(finished, "--report-only", "--", "--trainer.max_epochs", "3", "--data.root", "x")) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| 16 |")]
+    assert "not run with these settings: " in line
+    assert line.endswith("version_0 differs in trainer.max_epochs |")
+
+
+def test_a_run_of_a_few_batches_is_not_the_row_s(finished, commands, capsys):
+    config = finished / "runs" / "rows" / "dim_16" / "version_0" / "config.yaml"
+    few = "trainer: {limit_train_batches: 4, limit_val_batches: 3, "
+    config.write_text(config.read_text().replace("trainer: {", few))
+    assert main(words(finished, "--report-only")) == 1
+    assert "differs in trainer.limit_train_batches, trainer.limit_val_batches |" in capsys.readouterr().out
+    more = ["--trainer.limit_train_batches", "4", "--trainer.limit_val_batches", "3"]
+    assert main(words(finished, "--report-only", "--", *more)) == 0
+    assert lines(finished / "table")["16"]["hota"] == "20.00"
+
+
+def test_no_empty_table_replaces_a_filled_one(finished, commands, capsys):
+    assert main(words(finished, "--report-only")) == 0
+    before = {path: path.read_bytes() for path in (finished / "table").iterdir()}
+    capsys.readouterr()
+    other = ["--", "--trainer.max_epochs", "3"]
+    assert main(words(finished, "--report-only", *other)) == 1
+    error = capsys.readouterr().err
+    assert "no finished run of these settings" in error
+    assert "Repeat the arguments after --" in error
+    assert main(words(finished, *other)) == 1  # they all fail
+    assert len(commands) == 3
+    assert "is left as it was" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (finished / "table").iterdir()} == before
+
+
+def test_report_of_nothing_writes_nothing(rows, commands):
+    assert main(words(rows, "--report-only")) == 1
+    assert not (rows / "table").exists()
+
+
+def test_table_lies_beside_the_runs(finished, commands, monkeypatch):
+    named = ["ablate", str(finished / "rows"), "--base", str(finished / "base.yaml"), "--report-only"]
+    assert main([*named, "--runs", str(finished)]) == 0
+    assert lines(finished / "runs" / "ablations")["16"]["hota"] == "20.00"
+    (finished / "runs" / "ablations" / "ablations.csv").unlink()
+    monkeypatch.chdir(finished)
+    assert main(named) == 0  # the runs lie here, and so does the table
+    assert lines(finished / "runs" / "ablations")["16"]["hota"] == "20.00"
 
 
 def test_rows_with_one_run_are_trained_and_fail_once(rows, commands, capsys):

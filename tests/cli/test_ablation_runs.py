@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jde_lightning.cli.ablation_rows import AblationRow
-from jde_lightning.cli.ablation_runs import differences, find_run
+from jde_lightning.cli.ablation_runs import find_run
 
 CONFIG = "trainer: {max_epochs: 3}\nmodel: {reid_gain: 1.0}\n"
 HEAD = "epoch,step,train/box_loss,val/hota,val/mota,val/idf1,val/map50\n"
@@ -78,28 +78,3 @@ def test_duration_is_from_the_configuration_to_the_last_metrics(tmp_path):
     os.utime(folder / "config.yaml", (1000, 1000))
     os.utime(folder / "metrics.csv", (1750, 1750))
     assert find_run(row(tmp_path))[0].seconds == 750
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found", "expected"),
-    [
-        ({"model": {"a": "1e-3"}}, {"model": {"a": 0.001, "b": 2}}, []),
-        ({"model": {"a": True}}, {"model": {"a": 1}}, ["model.a"]),
-        ({"model": {"a": None}}, {"model": {"a": 0}}, ["model.a"]),
-        ({"model": {"a": "x.pt"}}, {"model": {"a": "y.pt"}}, ["model.a"]),
-        ({"model": {"weights": None}, "data": {"root": "a"}}, {"model": {"weights": "b"}, "data": {"root": "c"}}, []),
-        ({"m": {"class_path": "A"}}, {"m": {"class_path": "x.y.A", "init_args": {}}}, []),
-        ({"m": {"class_path": "A"}}, {"m": {"class_path": "x.y.B"}}, ["m.class_path"]),
-        ({"m": "A"}, {"m": {"class_path": "x.A"}}, []),
-        ({"m": "A"}, {"m": {"class_path": "x.B"}}, ["m.class_path"]),
-        ({"m": {"n": 3}}, {"m": {"class_path": "x.A", "init_args": {"n": 4}}}, ["m.n"]),
-        ({"m": {"init_args": {"n": 3}}}, {"m": {"class_path": "x.A", "init_args": {"n": 3}}}, []),
-        ({"m": {"n": 3}}, {"m": None}, ["m.n"]),
-        ({"m": [1, {"n": 2}]}, {"m": [1, {"n": 3}]}, ["m.1.n"]),
-        ({"m": [1]}, {"m": [1, 2]}, ["m"]),
-        ({"m": [1, 2]}, {"m": [1, 2]}, []),
-        ({"callbacks+": ["A"]}, {"callbacks": None}, []),
-    ],
-)
-def test_differences(wanted, found, expected):
-    assert differences(wanted, found) == expected

@@ -1,6 +1,7 @@
 """The table as text: values, differences, the best in bold, and what is not there."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,18 @@ def test_markdown():
     ]
     assert tables[2].splitlines()[2] == "| row | HOTA | MOTA | IDF1 | rank-1 | epochs | time | run | note |"
     assert tables[2].splitlines()[4] == "| x\\|y | 10.00 | - | - | 90.00 | 1 | 0:00 | `runs/x` |  |"
+
+
+def test_what_is_not_as_published_stands_below_the_table(tmp_path):
+    toy = ("trainer.max_epochs 1 (row: 30)", "data below `toy`")
+    lines = [replace(RESULTS[0], deviations=toy), replace(RESULTS[2], deviations=toy), RESULTS[3]]
+    expected = "Not what was published{}: trainer.max_epochs 1 (row: 30), data below `toy`. "
+    assert markdown(lines).splitlines()[-2] == ""
+    assert markdown(lines).splitlines()[-1].startswith(expected.format(""))
+    assert expected.format(" (a)") in markdown([lines[0], RESULTS[2]])
+    assert "Not what was published" not in markdown(RESULTS)
+    with write_tables(lines, tmp_path)[0].open() as file:
+        assert [line["differs"] for line in csv.DictReader(file)] == ["; ".join(toy)] * 2 + [""]
 
 
 def test_nothing_to_tell_is_no_crash(tmp_path):
