@@ -46,6 +46,7 @@ from jde_lightning.callbacks.tracking_hota import TrackingHOTA
 from jde_lightning.callbacks.view_retrieval import ViewRetrieval
 from jde_lightning.cli.config_words import config_files
 from jde_lightning.cli.early_checks import CHECKPOINT_WORDS
+from jde_lightning.cli.number_types import whole_numbers_first
 from jde_lightning.cli.parser_errors import in_plain_words
 from jde_lightning.cli.resuming import HELP, Start, check_same_network, find_start
 from jde_lightning.cli.run_logs import run_loggers
@@ -159,6 +160,7 @@ class JDELightningCLI(LightningCLI):
             parser.add_lightning_class_args(callback, key)
         parser.link_arguments(("data.image_size", "data.val_image_size"), "model.image_size", _size_in_use)
         parser.link_arguments("data.class_names", "model.class_names")
+        whole_numbers_first(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the words that were given, without Lightning's warning that the process had others.
