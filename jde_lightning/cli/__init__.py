@@ -10,6 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
@@ -61,7 +62,7 @@ def main(args: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        return _dispatch(words)
+        return _dispatch(words, own_process=args is None)
     except InputError as error:
         if debug:
             raise
@@ -94,8 +95,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return _fail(words, text, 1)
 
 
-def _dispatch(words: list[str]) -> int:
-    """Find the verb and run it."""
+def _dispatch(words: list[str], own_process: bool) -> int:
+    """Find the verb and run it; signals are listened to if the process is there for nothing else."""
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_overview())
         return 0 if words else 2
@@ -107,7 +108,7 @@ def _dispatch(words: list[str]) -> int:
     for length in (2, 1):
         verb = " ".join(words[:length])
         if verb in _OWN_VERBS:
-            with sigterm_interrupts():
+            with sigterm_interrupts() if own_process else nullcontext():
                 return _run_own(verb, words[length:])
     verbs = ", ".join([*_LIGHTNING_VERBS, *_OWN_VERBS])
     if len(words) == 1 or words[1] in ("-h", "--help"):

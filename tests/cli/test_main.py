@@ -169,11 +169,22 @@ def test_sigterm_ends_a_verb_as_ctrl_c_does(monkeypatch, capsys):
     monkeypatch.setattr("jde_lightning.cli.configs.run", run)
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        assert main(["configs"]) == 143
+        monkeypatch.setattr(sys, "argv", ["jde-lightning", "configs"])
+        assert main() == 143
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
         signal.signal(signal.SIGTERM, lambda *_: ended.append("somebody else listens"))
-        assert main(["configs"]) == 0
+        assert main() == 0
     finally:
         signal.signal(signal.SIGTERM, before)
     assert ended == ["written whole", "somebody else listens"]
     assert capsys.readouterr().err == "jde-lightning configs: error: terminated\n"
+
+
+def test_a_program_that_calls_a_verb_keeps_its_signals(monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        "jde_lightning.cli.configs.run", lambda args: found.append(signal.getsignal(signal.SIGTERM)) or 0
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["configs"]) == 0
+    assert found == [before]
