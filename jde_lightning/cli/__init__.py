@@ -62,7 +62,10 @@ def main(args: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        return _dispatch(words, own_process=args is None)
+        # Lightning's verbs listen to signals themselves, and so may a program that calls this function.
+        listens = args is not None or (bool(words) and words[0] in _LIGHTNING_VERBS)
+        with nullcontext() if listens else sigterm_interrupts():
+            return _dispatch(words)
     except InputError as error:
         if debug:
             raise
@@ -95,8 +98,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return _fail(words, text, 1)
 
 
-def _dispatch(words: list[str], own_process: bool) -> int:
-    """Find the verb and run it; signals are listened to if the process is there for nothing else."""
+def _dispatch(words: list[str]) -> int:
+    """Find the verb and run it."""
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_overview())
         return 0 if words else 2
@@ -108,8 +111,7 @@ def _dispatch(words: list[str], own_process: bool) -> int:
     for length in (2, 1):
         verb = " ".join(words[:length])
         if verb in _OWN_VERBS:
-            with sigterm_interrupts() if own_process else nullcontext():
-                return _run_own(verb, words[length:])
+            return _run_own(verb, words[length:])
     verbs = ", ".join([*_LIGHTNING_VERBS, *_OWN_VERBS])
     if len(words) == 1 or words[1] in ("-h", "--help"):
         group = [verb for verb in _OWN_VERBS if verb.startswith(f"{words[0]} ")]
