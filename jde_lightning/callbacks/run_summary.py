@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 
+from jde_lightning.callbacks.checkpoint_files import read_header
 from jde_lightning.callbacks.run_folder import run_folder
+from jde_lightning.errors import InputError
 
 _LOG = logging.getLogger(__name__)
 _SHOWN: tuple[str, ...] = (
@@ -131,7 +132,10 @@ class RunSummary(pl.Callback):
         path, score = getattr(kept, "best_model_path", ""), getattr(kept, "best_model_score", None)
         if score is None or not Path(path).is_file():
             return []
-        epoch = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"]
+        try:
+            epoch = read_header(Path(path))["epoch"]
+        except InputError:  # of another callback, or removed meanwhile: no reason to end a training with an error
+            return []
         return [f"best epoch      {epoch + 1} of {trainer.current_epoch}: {kept.monitor} {float(score):.3f}"]
 
     @staticmethod

@@ -36,9 +36,7 @@ def deviations(row: AblationRow) -> tuple[str, ...]:
         if not (row.settings.get("model") or {}).get("weights"):
             notes.append("random initial weights (paper: COCO's)")
     root = data.get("root", ".")
-    if (
-        Path(root) / "synthetic.json"
-    ).is_file():  # left by `data synthesize`, whose folders are laid out as the real ones
+    if (Path(root) / "synthetic.json").is_file():  # of `data synthesize`, whose folders are laid out as the real ones
         notes.append(f"synthetic data, `{root}`")
     elif notes:  # any other data in the layout of the row's can be told by their place alone
         notes.append(f"data below `{root}`")

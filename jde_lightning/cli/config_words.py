@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from jde_lightning.errors import InputError
-from jde_lightning.files import yaml_problem
+from jde_lightning.files import read_yaml
 from jde_lightning.packaged_configs import find_config
 
 _CONFIG_FLAGS = ("--config", "-c")
+_EXPECTED = "keys such as trainer, model and data (`jde-lightning configs quickstart`)"
 
 
 def with_config_files(words: Sequence[str]) -> list[str]:
@@ -22,7 +20,7 @@ def with_config_files(words: Sequence[str]) -> list[str]:
 
     Raises:
         UsageError: if a configuration is neither a file nor the name of a packaged one.
-        InputError: if it holds no keys.
+        InputError: if it is no YAML, or holds no keys.
     """
     found = list(words)
     for place, word in enumerate(words):
@@ -46,24 +44,5 @@ def _config_file(text: str) -> str:
     if ":" in text and not Path(text).is_file():
         return text
     path = find_config(text)
-    _check_config(path)
+    read_yaml(path, _EXPECTED)  # whose error names the file, which the parser's does not
     return str(path)
-
-
-def _check_config(path: Path) -> None:
-    """Refuse a file that holds no configuration: the parser does not name it.
-
-    Raises:
-        InputError: if it is no YAML, or has no keys.
-    """
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"{path}: not YAML: {yaml_problem(error)}"
-        raise InputError(msg) from error
-    if not isinstance(found, dict):
-        what = "nothing" if found is None else f"a {type(found).__name__}"
-        msg = (
-            f"{path}: holds {what}, expected keys such as trainer, model and data (`jde-lightning configs quickstart`)"
-        )
-        raise InputError(msg)

@@ -116,9 +116,11 @@ def run(args: argparse.Namespace) -> int:
     if args.config:
         for path in args.config:
             find_config(path)
+        check_weights(args.weights)  # before a crowd is rendered
+        chosen = _frames_of_config(args)
+    else:
+        chosen = _frames_of_source(args)
         check_weights(args.weights)
-    chosen = _frames_of_config(args) if args.config else _frames_of_source(args)
-    check_weights(args.weights)
 
     from jde_lightning.inference.box_embeddings import describe_annotated, describe_detected
     from jde_lightning.inference.cache_building import origin_of_network

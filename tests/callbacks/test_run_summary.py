@@ -63,10 +63,21 @@ def test_a_training_of_few_steps_is_warned_of_unless_it_is_meant(steps, limit, d
 
 def test_the_epoch_of_the_best_weights_is_told(tmp_path, capsys):
     best = tmp_path / "best.ckpt"
-    torch.save({"epoch": 6}, best)
+    torch.save({"epoch": 6, "state_dict": {}, "loops": {}}, best)
     fake = trainer(tmp_path, str(best))
     fake.current_epoch = 10
     fake.checkpoint_callback.best_model_score = torch.tensor(0.4414)
     fake.checkpoint_callback.monitor = "val/hota"
     RunSummary().on_fit_end(fake, None)
     assert "best epoch      7 of 10: val/hota 0.441" in capsys.readouterr().out.splitlines()
+
+
+def test_best_weights_that_cannot_be_read_end_no_training(tmp_path, capsys):
+    best = tmp_path / "best.ckpt"
+    best.write_bytes(b"half")
+    fake = trainer(tmp_path, str(best))
+    fake.checkpoint_callback.best_model_score = torch.tensor(0.4)
+    RunSummary().on_fit_end(fake, None)
+    printed = capsys.readouterr().out
+    assert f"best weights    {best}" in printed
+    assert "best epoch" not in printed

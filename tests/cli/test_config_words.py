@@ -7,11 +7,11 @@ from jde_lightning.errors import InputError
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("model: {scale: n\n  a: [\n", "not YAML: line 2, column 4: expected"),
-        ("- a\n- b\n", "holds a list, expected keys such as trainer"),
-        ("quickstart", "holds a str, expected keys"),
-        ("", "holds nothing, expected keys"),
-        (b"\xff\xfe\x00", "not YAML: "),
+        ("model: {scale: n\n  a: [\n", "no YAML (line 2, column 4: expected"),
+        ("- a\n- b\n", "found \"['a', 'b']\", expected keys such as trainer"),
+        ("quickstart", "found 'quickstart', expected keys"),
+        ("", "found nothing, expected keys"),
+        (b"\xff\xfe\x00", "no YAML ("),
     ],
 )
 def test_a_file_without_configuration_is_named(tmp_path, text, told):
